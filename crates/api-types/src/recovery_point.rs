@@ -1,0 +1,33 @@
+//! `.../{pg_id}/recovery-points` (1.3).
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{PageLink, time};
+
+/// A group-consistent point on the target array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecoveryPointView {
+    /// Name on the target array.
+    pub name: String,
+    /// Source time: the data is as of then.
+    #[serde(with = "time")]
+    pub created_at: DateTime<Utc>,
+    /// When its transfer was complete; `null`: still in flight, not usable.
+    #[serde(with = "time::optional")]
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Transfer, 0-100.
+    pub progress: u8,
+    /// Source volumes in it.
+    pub volume_count: usize,
+}
+
+/// A list of points, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecoveryPointsBody {
+    /// All of them.
+    pub recovery_points: Vec<RecoveryPointView>,
+    /// Always empty: the list is whole.
+    pub recovery_points_links: Vec<PageLink>,
+}

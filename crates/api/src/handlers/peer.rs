@@ -1,0 +1,181 @@
+//! `/v1/peer/...`: the other Protector's calls. One rule for all; never a tenant's token.
+
+use axum::Json;
+use http::StatusCode;
+use protector_api_types::{
+    GroupStampBody, PeerArrayTokenBody, PeerGroupBody, PeerInfoBody, PeerOperationBody,
+    PeerSiteBody, PeerTenantMappingBody, read_body,
+};
+use protector_policy::Rule;
+use protector_ports::SiteHandover;
+use protector_types::{GroupId, OperationId, SiteId, TenantMappingId};
+
+use crate::{
+    call::{Call, id},
+    convert,
+    docs::{ChangeFails, ShowFails},
+    error::ApiResult,
+    extract::{
+        MappingPath, PathOf, PeerGroupPath, PeerOperationPath, PeerTokenPath, RawBody, SitePath,
+    },
+    query::invalid,
+};
+
+fn allow(call: &Call) -> ApiResult<()> {
+    call.enforce_admin(Rule::PeerCall)?;
+    call.no_query()
+}
+
+/// The id of the path must be that of the body.
+fn same<T: PartialEq + std::fmt::Display>(field: &str, path: T, body: T) -> ApiResult<()> {
+    if path == body {
+        return Ok(());
+    }
+    Err(invalid(field, format!("is {body}, but the path names {path}")).into())
+}
+
+/// Says who we are.
+#[utoipa::path(
+    get, path = "/v1/peer/info", tag = "peer",
+    responses((status = 200, description = "This Protector", body = PeerInfoBody), ShowFails)
+)]
+pub async fn info(call: Call) -> ApiResult<Json<PeerInfoBody>> {
+    allow(&call)?;
+    Ok(Json(PeerInfoBody { peer: convert::peer_info(call.core().peer_info().await?) }))
+}
+
+/// Takes a site's record, its service user's password included.
+#[utoipa::path(
+    put, path = "/v1/peer/sites/{site_id}", tag = "peer", params(SitePath), request_body = PeerSiteBody,
+    responses((status = 204, description = "Taken"), ChangeFails)
+)]
+pub async fn put_site(
+    call: Call,
+    PathOf(path): PathOf<SitePath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    let site: SiteId = id("Site", &path.site_id)?;
+    let body: PeerSiteBody = read_body(&bytes, call.version)?;
+    same("site.id", site, body.site.id)?;
+    call.core().accept_site(SiteHandover { site: body.site, password: body.password }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a tenant mapping.
+#[utoipa::path(
+    put, path = "/v1/peer/tenant-mappings/{mapping_id}", tag = "peer", params(MappingPath),
+    request_body = PeerTenantMappingBody,
+    responses((status = 204, description = "Taken"), ChangeFails)
+)]
+pub async fn put_tenant_mapping(
+    call: Call,
+    PathOf(path): PathOf<MappingPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    let mapping: TenantMappingId = id("Tenant mapping", &path.mapping_id)?;
+    let body: PeerTenantMappingBody = read_body(&bytes, call.version)?;
+    same("tenant_mapping.id", mapping, body.tenant_mapping.id)?;
+    call.core().accept_tenant_mapping(body.tenant_mapping).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a tenant mapping.
+#[utoipa::path(
+    delete, path = "/v1/peer/tenant-mappings/{mapping_id}", tag = "peer", params(MappingPath),
+    responses((status = 204, description = "Removed"), ChangeFails)
+)]
+pub async fn delete_tenant_mapping(
+    call: Call,
+    PathOf(path): PathOf<MappingPath>,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    call.core().drop_tenant_mapping(id("Tenant mapping", &path.mapping_id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a group's document, if it is newer.
+#[utoipa::path(
+    put, path = "/v1/peer/groups/{pg_id}", tag = "peer", params(PeerGroupPath), request_body = PeerGroupBody,
+    responses((status = 200, description = "What our copy is now", body = GroupStampBody), ChangeFails)
+)]
+pub async fn put_group(
+    call: Call,
+    PathOf(path): PathOf<PeerGroupPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<Json<GroupStampBody>> {
+    allow(&call)?;
+    let group: GroupId = id("Protection group", &path.pg_id)?;
+    let body: PeerGroupBody = read_body(&bytes, call.version)?;
+    same("document.group.id", group, body.document.group.id)?;
+    let stamp = call.core().accept_group(body.document).await?;
+    Ok(Json(GroupStampBody { stamp: convert::stamp(stamp) }))
+}
+
+/// Says what our copy of a group is.
+#[utoipa::path(
+    get, path = "/v1/peer/groups/{pg_id}", tag = "peer", params(PeerGroupPath),
+    responses((status = 200, description = "What our copy is", body = GroupStampBody), ShowFails)
+)]
+pub async fn group_stamp(
+    call: Call,
+    PathOf(path): PathOf<PeerGroupPath>,
+) -> ApiResult<Json<GroupStampBody>> {
+    allow(&call)?;
+    let stamp = call.core().group_stamp(id("Protection group", &path.pg_id)?).await?;
+    Ok(Json(GroupStampBody { stamp: convert::stamp(stamp) }))
+}
+
+/// Removes our copy of a group that was deleted.
+#[utoipa::path(
+    delete, path = "/v1/peer/groups/{pg_id}", tag = "peer", params(PeerGroupPath),
+    responses((status = 204, description = "Removed"), ChangeFails)
+)]
+pub async fn delete_group(
+    call: Call,
+    PathOf(path): PathOf<PeerGroupPath>,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    call.core().drop_group(id("Protection group", &path.pg_id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes an array's token, once; it is stored under our own key.
+#[utoipa::path(
+    put, path = "/v1/peer/groups/{pg_id}/array-tokens/{site_id}", tag = "peer", params(PeerTokenPath),
+    request_body = PeerArrayTokenBody,
+    responses((status = 204, description = "Taken"), ChangeFails)
+)]
+pub async fn put_array_token(
+    call: Call,
+    PathOf(path): PathOf<PeerTokenPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    let group: GroupId = id("Protection group", &path.pg_id)?;
+    let site: SiteId = id("Site", &path.site_id)?;
+    let body: PeerArrayTokenBody = read_body(&bytes, call.version)?;
+    call.core().accept_array_token(group, site, body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes the record of an operation that the other site drives.
+#[utoipa::path(
+    put, path = "/v1/peer/operations/{op_id}", tag = "peer", params(PeerOperationPath),
+    request_body = PeerOperationBody,
+    responses((status = 204, description = "Taken"), ChangeFails)
+)]
+pub async fn put_operation(
+    call: Call,
+    PathOf(path): PathOf<PeerOperationPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    let operation: OperationId = id("Operation", &path.op_id)?;
+    let body: PeerOperationBody = read_body(&bytes, call.version)?;
+    let named = body.record.get("id").and_then(serde_json::Value::as_str).unwrap_or_default();
+    same("record.id", operation.to_string().as_str(), named)?;
+    call.core().accept_operation(body.project_id, body.record).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

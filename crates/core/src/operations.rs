@@ -1,0 +1,127 @@
+//! Reading operations: records, lists and events.
+
+use protector_store::{OperationRow, Page, PageRequest, Scope};
+use protector_types::{Code, OperationId, ProjectId, Refusal};
+use protector_workflow::{Entry, EntryKind, Plan};
+
+use crate::{Core, OperationEvent, OperationFilter, OperationRecord, errors};
+
+/// A stored row as clients see it.
+pub fn record(row: OperationRow) -> OperationRecord {
+    OperationRecord {
+        id: row.id,
+        operation_type: row.operation_type,
+        status: row.status,
+        progress: row.progress,
+        protection_group_id: row.group_id,
+        project_id: row.project_id,
+        source_site_id: row.source_site_id,
+        target_site_id: row.target_site_id,
+        started_at: row.created_at,
+        completed_at: row.completed_at,
+        error_message: row.error_message,
+        steps_completed: row.view.steps_completed,
+        steps_failed: row.view.steps_failed,
+        result_data: row.result_data,
+        warnings: row.view.warnings,
+        stages: row.view.stages,
+        user_id: row.user_id,
+        request_id: row.request_id,
+    }
+}
+
+impl Core {
+    /// One operation, driven here or by the peer.
+    ///
+    /// # Errors
+    /// NotFound, also for another project's.
+    pub async fn operation(&self, project: &ProjectId, id: OperationId) -> Result<OperationRecord, Refusal> {
+        let row = self.store.operation(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+        Ok(record(row))
+    }
+
+    /// A project's operations, newest first unless asked otherwise.
+    ///
+    /// # Errors
+    /// RequestInvalidValue for an unknown marker or sort key.
+    pub async fn list_operations(
+        &self,
+        project: &ProjectId,
+        filter: OperationFilter,
+        page: PageRequest,
+    ) -> Result<Page<OperationRecord>, Refusal> {
+        let filter = protector_store::OperationFilter {
+            group_id: filter.protection_group_id,
+            operation_type: filter.operation_type,
+            status: filter.status,
+            since: filter.since,
+        };
+        let scope = Scope::Project(project.clone());
+        let page = self.store.list_operations(&scope, &filter, &page).await.map_err(errors::store)?;
+        Ok(Page { items: page.items.into_iter().map(record).collect(), more: page.more })
+    }
+
+    /// Journal entries after a number, in words.
+    ///
+    /// # Errors
+    /// NotFound.
+    pub async fn operation_events(
+        &self,
+        project: &ProjectId,
+        id: OperationId,
+        after_seq: u64,
+        limit: u64,
+    ) -> Result<Vec<OperationEvent>, Refusal> {
+        let scope = Scope::Project(project.clone());
+        let entries = self.store.entries(&scope, id, after_seq, limit).await.map_err(errors::store)?;
+        let plan = match self.store.load_plan(id).await.map_err(errors::store) {
+            Ok(plan) => Some(plan),
+            Err(refusal) if refusal.code == Code::NotFound => None,
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(entries.into_iter().map(|entry| event(entry, plan.as_ref())).collect())
+    }
+}
+
+fn event(entry: Entry, plan: Option<&Plan>) -> OperationEvent {
+    let (name, step, message) = describe(&entry.kind);
+    let planned = step.as_ref().and_then(|id| plan?.steps.iter().find(|s| s.id == *id));
+    OperationEvent {
+        seq: entry.seq,
+        at: entry.at,
+        event: name.into(),
+        stage: planned.and_then(|s| plan?.stages.get(s.stage)).map(|s| s.name.clone()),
+        member: planned.and_then(|s| s.subject.clone()),
+        step,
+        message,
+    }
+}
+
+fn describe(kind: &EntryKind) -> (&'static str, Option<String>, String) {
+    match kind {
+        EntryKind::Claimed { engine, fence } => ("claimed", None, format!("engine {engine} drives it (fence {fence})")),
+        EntryKind::Started { step, attempt, .. } => ("started", Some(step.clone()), format!("attempt {attempt}")),
+        EntryKind::Done { step, adopted, .. } => {
+            let how = if *adopted { "verified" } else { "done" };
+            ("done", Some(step.clone()), how.into())
+        }
+        EntryKind::Failed { step, error, warning, .. } => {
+            let name = if *warning { "warning" } else { "failed" };
+            (name, Some(step.clone()), error.to_string())
+        }
+        EntryKind::RollbackBegan { cause } => {
+            let why = match cause {
+                protector_workflow::Cause::StepFailed { step } => format!("because {step} failed"),
+                protector_workflow::Cause::Cancelled { by } => format!("cancelled by {by}"),
+            };
+            ("rollback_began", None, why)
+        }
+        EntryKind::UndoStarted { step } => ("undo_started", Some(step.clone()), String::new()),
+        EntryKind::Undone { step, note } => ("undone", Some(step.clone()), note.clone().unwrap_or_default()),
+        EntryKind::UndoFailed { step, error } => ("undo_failed", Some(step.clone()), error.to_string()),
+        EntryKind::Parked { reason, step } => ("parked", step.clone(), reason.clone()),
+        EntryKind::Resumed { by } => ("resumed", None, format!("by {by}")),
+        EntryKind::Skipped { step, reason, by } => ("skipped", Some(step.clone()), format!("by {by}: {reason}")),
+        EntryKind::Ended { status, error } => ("ended", None, error.clone().unwrap_or_else(|| status.to_string())),
+    }
+}

@@ -1,0 +1,119 @@
+//! The engine: claims operations under a lease, drives them, takes over from engines that died, and keeps things as they
+//! should be (reconcilers). Any number may run over one database.
+
+pub mod claims;
+pub mod config;
+pub mod driver;
+pub mod reconcilers;
+
+use std::{collections::HashMap, sync::Arc};
+
+use protector_core::Core;
+use protector_types::{Clock, OperationId};
+use protector_workflow::{CallScope, Control, FaultHook};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use config::EngineConfig;
+
+use crate::{claims::Watch, driver::Driver};
+
+/// One engine.
+pub struct Engine {
+    /// Name of this process, new at every start: a restarted engine is another engine.
+    pub id: String,
+    /// The product.
+    pub core: Core,
+    /// Knobs.
+    pub config: EngineConfig,
+    /// Test hook.
+    pub hook: Arc<dyn FaultHook>,
+    /// Lease check on the way out.
+    pub scope: Arc<dyn CallScope>,
+}
+
+/// What this engine drives right now.
+struct Driven {
+    tasks: JoinSet<OperationId>,
+    controls: HashMap<OperationId, mpsc::UnboundedSender<Control>>,
+}
+
+impl Engine {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.core.clock()
+    }
+
+    /// Runs until `shutdown`, then drains: claims nothing more, lets go of what it drives, within the drain time.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let engine = Arc::new(self);
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".into());
+        if let Err(error) = engine.core.store().engine_started(&engine.id, &host).await {
+            tracing::warn!(%error, "the engine could not announce itself");
+        }
+        tracing::info!(engine = %engine.id, "engine started");
+        let reconcilers = tokio::spawn(reconcilers::run(engine.clone(), shutdown.clone()));
+        let mut driven = Driven { tasks: JoinSet::new(), controls: HashMap::new() };
+        let mut watch = Watch::new(engine.config.lease);
+        while !shutdown.is_cancelled() {
+            engine.tick(&mut watch, &mut driven).await;
+            tokio::select! {
+                () = engine.clock().sleep(engine.config.poll) => {}
+                () = shutdown.cancelled() => {}
+            }
+        }
+        engine.drain(&mut driven).await;
+        let _ = reconcilers.await;
+        if let Err(error) = engine.core.store().engine_stopped(&engine.id).await {
+            tracing::warn!(%error, "the engine could not sign off");
+        }
+    }
+
+    async fn tick(self: &Arc<Self>, watch: &mut Watch, driven: &mut Driven) {
+        while let Some(ended) = driven.tasks.try_join_next() {
+            match ended {
+                Ok(operation) => {
+                    driven.controls.remove(&operation);
+                }
+                Err(error) => tracing::error!(%error, "a driver panicked; another engine will take over"),
+            }
+        }
+        let claimable = match self.core.store().claimable(self.config.claim_batch).await {
+            Ok(claimable) => claimable,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for operations");
+                return;
+            }
+        };
+        for candidate in watch.due(&claimable, self.clock().monotonic(), &self.id) {
+            let claimed = self
+                .core
+                .store()
+                .claim(candidate.id, &self.id, candidate.owner.as_deref(), candidate.heartbeat)
+                .await;
+            match claimed {
+                Ok(Some(fence)) => {
+                    let (sender, control) = mpsc::unbounded_channel();
+                    driven.controls.insert(candidate.id, sender);
+                    let driver = Driver { engine: self.clone(), operation: candidate.id, fence };
+                    driven.tasks.spawn(driver.drive(control));
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(operation = %candidate.id, %error, "cannot claim"),
+            }
+        }
+    }
+
+    async fn drain(&self, driven: &mut Driven) {
+        for control in driven.controls.values() {
+            // A driver that has just ended has dropped its end; nothing to release then.
+            let _ = control.send(Control::Release);
+        }
+        let all = async { while driven.tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all => {}
+            () = tokio::time::sleep(self.config.drain) => {
+                tracing::warn!("drain time is over; what is left will be taken over when its lease ends");
+            }
+        }
+    }
+}

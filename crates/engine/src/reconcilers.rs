@@ -1,0 +1,65 @@
+//! Periodic, idempotent tasks that make something so again. Never mixed with operations: no plan, no undo.
+
+use std::{sync::Arc, time::Duration};
+
+use protector_store::PageRequest;
+use tokio_util::sync::CancellationToken;
+
+use crate::Engine;
+
+/// Documents pushed in one go.
+const PUSH_BATCH: u64 = 50;
+
+/// Runs all reconcilers until `shutdown`.
+pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
+    tokio::join!(
+        every(&engine, engine.config.push_interval, &shutdown, || push_documents(&engine)),
+        every(&engine, engine.config.observe_interval, &shutdown, || observe_sites(&engine)),
+        every(&engine, engine.config.heartbeat, &shutdown, || beat(&engine)),
+    );
+}
+
+async fn every<F: Future<Output = ()>>(
+    engine: &Engine,
+    interval: Duration,
+    shutdown: &CancellationToken,
+    task: impl Fn() -> F,
+) {
+    loop {
+        tokio::select! {
+            () = engine.clock().sleep(interval) => task().await,
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// What the peer has not confirmed is pushed again.
+async fn push_documents(engine: &Engine) {
+    let due = match engine.core.store().outbox_due(PUSH_BATCH).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(%error, "cannot read the outbox");
+            return;
+        }
+    };
+    for row in due {
+        if let Err(error) = engine.core.push_group(row.group_id).await {
+            tracing::info!(group = %row.group_id, %error, "the peer has not taken the document; will be repeated");
+        }
+    }
+}
+
+/// Sites' reachability, with the time of the look.
+async fn observe_sites(engine: &Engine) {
+    let Ok(sites) = engine.core.list_sites(PageRequest::default()).await else { return };
+    for site in sites.items {
+        engine.core.observe(&site).await;
+    }
+}
+
+/// For health: this engine lives.
+async fn beat(engine: &Engine) {
+    if let Err(error) = engine.core.store().engine_heartbeat(&engine.id).await {
+        tracing::warn!(%error, "the engine's heartbeat could not be written");
+    }
+}

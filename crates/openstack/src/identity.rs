@@ -1,0 +1,288 @@
+//! Keystone, with our service user's authority.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Duration, Utc};
+use http::{HeaderValue, Method, header::DATE};
+use protector_http::{Answer, Call, CallKind, Service, UpstreamKind};
+use protector_ports::{Identity, PortError, PortResult, Project, TokenInfo};
+use protector_types::{ProjectId, Secret};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    error::port_error,
+    rest::{Page, page, part},
+    session::{AUTH_TOKEN, SUBJECT_TOKEN, Session, TokenAnswer},
+    tolerant::{loose_bool, null_default},
+};
+
+/// Keystone at one site.
+pub struct KeystoneIdentity {
+    keystone: Service,
+    session: Arc<Session>,
+    root: String,
+}
+
+impl KeystoneIdentity {
+    pub(crate) fn new(keystone: Service, session: Arc<Session>) -> Self {
+        let root = session.credentials().identity_url();
+        Self { keystone, session, root }
+    }
+
+    /// Sends with our token; on 401 once more with a new one.
+    async fn send(
+        &self,
+        method: Method,
+        kind: CallKind,
+        path: &str,
+        subject: Option<&HeaderValue>,
+    ) -> PortResult<Answer> {
+        let mut token = self.session.token().await?;
+        for last in [false, true] {
+            let mut call = Call::new(method.clone(), format!("{}{path}", self.root), kind)
+                .secret_header(AUTH_TOKEN, token.header.clone());
+            if let Some(subject) = subject {
+                call = call.secret_header(SUBJECT_TOKEN, subject.clone());
+            }
+            match self.keystone.send(call).await {
+                Err(upstream) if upstream.kind == UpstreamKind::Unauthorized && !last => {
+                    token = self.session.renew(Some(&token)).await?;
+                }
+                other => {
+                    return other.map_err(|upstream| port_error(self.keystone.label(), upstream));
+                }
+            }
+        }
+        // The second pass of the loop always returns.
+        Err(self.absent("no answer"))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> PortResult<T> {
+        let answer = self.send(Method::GET, CallKind::Read, path, None).await?;
+        answer.json().map_err(|upstream| port_error(self.keystone.label(), upstream))
+    }
+
+    /// All pages: Keystone gives the next page's URL, and only if an operator has set a limit.
+    async fn list<P: Page>(&self, path: &str) -> PortResult<Vec<P::Item>> {
+        let mut all: Vec<P::Item> = Vec::new();
+        let mut url = path.to_owned();
+        loop {
+            let (items, more) = self.get::<P>(&url).await?.split();
+            let before = all.last().map(|item| P::marker(item).to_owned());
+            all.extend(items);
+            let last = all.last().map(|item| P::marker(item));
+            match last {
+                Some(last) if more && before.as_deref() != Some(last) => {
+                    url = format!("{path}&marker={}", part(last));
+                }
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    async fn domain_id(&self, name: &str) -> PortResult<Option<String>> {
+        let path = format!("/domains?name={}", part(name));
+        match self.list::<DomainPage>(&path).await {
+            Ok(domains) => {
+                Ok(domains.into_iter().find(|d| d.name.eq_ignore_ascii_case(name)).map(|d| d.id))
+            }
+            // Domains are for cloud administrators; `default` has the same id everywhere.
+            Err(PortError::Denied { .. }) if name.eq_ignore_ascii_case("default") => {
+                Ok(Some("default".into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn role_id(&self, name: &str) -> PortResult<String> {
+        let roles = self.list::<RolePage>(&format!("/roles?name={}", part(name))).await?;
+        let found = roles.into_iter().find(|role| role.name.eq_ignore_ascii_case(name));
+        found.map(|role| role.id).ok_or_else(|| {
+            self.absent(&format!(
+                "there is no role {name:?}; create it, or name another one in the configuration"
+            ))
+        })
+    }
+
+    async fn ask_about(&self, subject: &HeaderValue) -> PortResult<TokenInfo> {
+        let answer =
+            self.send(Method::GET, CallKind::Read, "/auth/tokens?nocatalog", Some(subject)).await?;
+        let body: TokenAnswer =
+            answer.json().map_err(|upstream| port_error(self.keystone.label(), upstream))?;
+        Ok(body.token.info())
+    }
+
+    fn absent(&self, message: &str) -> PortError {
+        PortError::Absent { service: self.keystone.label().to_owned(), message: message.to_owned() }
+    }
+}
+
+page!(DomainPage, Named, "domains", "no_links", |domain| &domain.id);
+page!(RolePage, Named, "roles", "no_links", |role| &role.id);
+
+#[derive(Deserialize)]
+pub(crate) struct Named {
+    id: String,
+    #[serde(default, deserialize_with = "null_default")]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ProjectPage {
+    projects: Vec<ProjectWire>,
+    links: Option<PageLinks>,
+}
+
+#[derive(Deserialize)]
+struct PageLinks {
+    next: Option<String>,
+}
+
+impl Page for ProjectPage {
+    type Item = ProjectWire;
+
+    fn split(self) -> (Vec<ProjectWire>, bool) {
+        let more = self.links.is_some_and(|links| links.next.is_some());
+        (self.projects, more)
+    }
+
+    fn marker(item: &ProjectWire) -> &str {
+        &item.id
+    }
+}
+
+#[derive(Deserialize)]
+struct ProjectAnswer {
+    project: ProjectWire,
+}
+
+#[derive(Deserialize)]
+struct ProjectWire {
+    id: String,
+    #[serde(default, deserialize_with = "null_default")]
+    name: String,
+    #[serde(default, deserialize_with = "null_default")]
+    domain_id: String,
+    #[serde(default, deserialize_with = "loose_bool")]
+    enabled: bool,
+}
+
+impl ProjectWire {
+    fn into_port(self) -> Project {
+        Project {
+            id: ProjectId(self.id),
+            name: self.name,
+            domain_id: self.domain_id,
+            enabled: self.enabled,
+        }
+    }
+}
+
+/// HTTP's date has no fractions: on average it is half a second old.
+fn skew_ms(date: &str, before: DateTime<Utc>, after: DateTime<Utc>) -> Option<i64> {
+    let theirs =
+        DateTime::parse_from_rfc2822(date).ok()?.with_timezone(&Utc) + Duration::milliseconds(500);
+    let ours = before + (after - before) / 2;
+    Some((theirs - ours).num_milliseconds())
+}
+
+#[async_trait]
+impl Identity for KeystoneIdentity {
+    async fn validate_token(&self, token: &Secret) -> PortResult<TokenInfo> {
+        // What HTTP cannot carry is nobody's token.
+        let subject =
+            HeaderValue::from_str(token.expose()).map_err(|_| self.absent("not a token"))?;
+        if subject.is_empty() {
+            return Err(self.absent("no token"));
+        }
+        // Keystone judges the expiry: its clock made it.
+        self.ask_about(&subject).await
+    }
+
+    async fn whoami(&self) -> PortResult<TokenInfo> {
+        let token = self.session.token().await?;
+        match self.ask_about(&token.header).await {
+            // Our token died early, and the question was asked with its successor.
+            Err(PortError::Absent { .. }) => {
+                let token = self.session.renew(Some(&token)).await?;
+                self.ask_about(&token.header).await
+            }
+            other => other,
+        }
+    }
+
+    async fn project(&self, id: &ProjectId) -> PortResult<Project> {
+        let answer: ProjectAnswer = self.get(&format!("/projects/{}", part(id.as_str()))).await?;
+        Ok(answer.project.into_port())
+    }
+
+    async fn find_project(&self, name: &str, domain_name: &str) -> PortResult<Vec<Project>> {
+        let Some(domain) = self.domain_id(domain_name).await? else { return Ok(Vec::new()) };
+        let path = format!("/projects?name={}&domain_id={}", part(name), part(&domain));
+        let projects = self.list::<ProjectPage>(&path).await?;
+        Ok(projects
+            .into_iter()
+            .map(ProjectWire::into_port)
+            .filter(|p| p.name.eq_ignore_ascii_case(name))
+            .collect())
+    }
+
+    async fn grant_own_role(&self, project: &ProjectId, role: &str) -> PortResult<()> {
+        let user = self.session.token().await?.info.user_id.clone();
+        let role = self.role_id(role).await?;
+        let path = format!(
+            "/projects/{}/users/{}/roles/{}",
+            part(project.as_str()),
+            part(&user),
+            part(&role)
+        );
+        self.send(Method::PUT, CallKind::Ensure, &path, None).await.map(drop)
+    }
+
+    async fn endpoint(&self, service_type: &str) -> PortResult<String> {
+        let token = self.session.token().await?;
+        let credentials = self.session.credentials();
+        token
+            .catalog
+            .url(service_type, &credentials.interface, credentials.region.as_deref())
+            .map_err(|e| self.absent(&e.to_string()))
+    }
+
+    async fn clock_skew_ms(&self) -> PortResult<i64> {
+        let clock = self.keystone.clock().clone();
+        let before = clock.now();
+        let answer = self.send(Method::GET, CallKind::Read, "", None).await?;
+        let after = clock.now();
+        answer
+            .headers
+            .get(DATE)
+            .and_then(|date| date.to_str().ok())
+            .and_then(|date| skew_ms(date, before, after))
+            .ok_or_else(|| PortError::Unknown {
+                service: self.keystone.label().to_owned(),
+                message: "the answer has no readable Date header: the clocks cannot be compared"
+                    .into(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_skew_is_measured_from_the_middle_of_the_call() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let skew = skew_ms(
+            "Mon, 23 Nov 2026 14:00:10 GMT",
+            at("2026-11-23T14:00:00Z"),
+            at("2026-11-23T14:00:01Z"),
+        );
+        assert_eq!(skew, Some(10_000));
+        assert_eq!(
+            skew_ms("yesterday", at("2026-11-23T14:00:00Z"), at("2026-11-23T14:00:00Z")),
+            None
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! Facts from clouds and arrays, gathered before anything is touched. All lists at once, concurrently.
+
+use std::collections::BTreeMap;
+
+use protector_core::PlanRequest;
+use protector_ports::{
+    ArrayGroup, ArrayInfo, ArrayLink, BackendPool, Cloud, ComputeQuota, Flavor, Keypair, Network, NetworkPort,
+    NetworkQuota, PortError, PortFilter, PortResult, SecurityGroup, Server, ServerFilter, ServerGroup, StorageQuota,
+    Subnet, Volume, VolumeType, absent_as_none,
+};
+use protector_types::{Code, Reason, Refusal, SiteId};
+
+use crate::deps::{ArrayPlace, Deps, Place};
+
+/// What the source cloud and array say.
+pub struct SourceFacts {
+    /// Servers of the project, by id.
+    pub servers: BTreeMap<String, Server>,
+    /// Volumes of the project, by id.
+    pub volumes: BTreeMap<String, Volume>,
+    /// For resolving mapping keys.
+    pub networks: Vec<Network>,
+    /// For resolving mapping keys.
+    pub flavors: Vec<Flavor>,
+    /// Which array.
+    pub array: ArrayInfo,
+    /// Its replication links.
+    pub links: Vec<ArrayLink>,
+    /// The array's protection group, if it is there.
+    pub group: Option<ArrayGroup>,
+}
+
+/// What the target cloud and array say.
+pub struct TargetFacts {
+    /// Flavors.
+    pub flavors: Vec<Flavor>,
+    /// Networks.
+    pub networks: Vec<Network>,
+    /// Subnets.
+    pub subnets: Vec<Subnet>,
+    /// All ports that we see: addresses in use.
+    pub ports: Vec<NetworkPort>,
+    /// Security groups of the project.
+    pub security_groups: Vec<SecurityGroup>,
+    /// Keypairs of our user.
+    pub keypairs: Vec<Keypair>,
+    /// Server groups of the project.
+    pub server_groups: Vec<ServerGroup>,
+    /// Names of availability zones.
+    pub availability_zones: Vec<String>,
+    /// Volume types.
+    pub volume_types: Vec<VolumeType>,
+    /// Backend pools.
+    pub pools: Vec<BackendPool>,
+    /// Limits.
+    pub compute_quota: ComputeQuota,
+    /// Limits.
+    pub storage_quota: StorageQuota,
+    /// Limits.
+    pub network_quota: NetworkQuota,
+    /// Which array.
+    pub array: ArrayInfo,
+}
+
+/// Where things are for this request.
+pub struct Places {
+    /// The site that is left.
+    pub source: Place,
+    /// The site that is moved to.
+    pub target: Place,
+    /// The source's array.
+    pub source_array: ArrayPlace,
+    /// The target's array.
+    pub target_array: ArrayPlace,
+}
+
+/// From current primary to the other site.
+///
+/// # Errors
+/// A [`Refusal`] when the group has no project at a site.
+pub fn places(request: &PlanRequest, target: SiteId) -> Result<Places, Refusal> {
+    let group = &request.group;
+    let source = group.other_site(target);
+    let place = |site: SiteId| {
+        group.projects.get(&site).cloned().map(|project| Place { site, project }).ok_or_else(|| {
+            Refusal::new(
+                Code::TenantMappingMissing,
+                format!("the group has no project at site {site}; ask an administrator for a tenant mapping"),
+            )
+        })
+    };
+    Ok(Places {
+        source: place(source)?,
+        target: place(target)?,
+        source_array: ArrayPlace { group: group.id, site: source },
+        target_array: ArrayPlace { group: group.id, site: target },
+    })
+}
+
+/// Turns a failed look into a refusal that names the site.
+pub fn cannot_look(site: &str) -> impl Fn(PortError) -> Refusal {
+    let site = site.to_owned();
+    move |error| {
+        Refusal::new(Code::SiteError, format!("cannot look at site {site}: {error}; check it with `site validate`"))
+    }
+}
+
+/// Reads the source.
+///
+/// # Errors
+/// The first call that failed.
+pub async fn source(deps: &Deps, places: &Places, array_group: &str) -> PortResult<SourceFacts> {
+    let cloud = places.source.cloud(deps).await?;
+    let array = places.source_array.array(deps).await?;
+    let filter = ServerFilter::default();
+    let (servers, volumes, networks, flavors, info, links, group) = futures::try_join!(
+        cloud.compute().servers(&filter),
+        cloud.block_storage().volumes(),
+        cloud.networking().networks(),
+        cloud.compute().flavors(),
+        array.identify(),
+        array.links(),
+        async { absent_as_none(array.group(array_group).await) },
+    )?;
+    Ok(SourceFacts {
+        servers: servers.into_iter().map(|s| (s.id.clone(), s)).collect(),
+        volumes: volumes.into_iter().map(|v| (v.id.clone(), v)).collect(),
+        networks,
+        flavors,
+        array: info,
+        links,
+        group,
+    })
+}
+
+/// Reads the target.
+///
+/// # Errors
+/// The first call that failed.
+pub async fn target(deps: &Deps, places: &Places) -> PortResult<TargetFacts> {
+    let cloud = places.target.cloud(deps).await?;
+    let array = places.target_array.array(deps).await?;
+    let (compute, storage, network, array) =
+        futures::try_join!(compute(cloud.as_ref()), storage(cloud.as_ref()), network(cloud.as_ref()), array.identify())?;
+    let (flavors, keypairs, server_groups, availability_zones, compute_quota) = compute;
+    let (volume_types, pools, storage_quota) = storage;
+    let (networks, subnets, ports, security_groups, network_quota) = network;
+    Ok(TargetFacts {
+        flavors,
+        networks,
+        subnets,
+        ports,
+        security_groups,
+        keypairs,
+        server_groups,
+        availability_zones,
+        volume_types,
+        pools,
+        compute_quota,
+        storage_quota,
+        network_quota,
+        array,
+    })
+}
+
+type ComputeFacts = (Vec<Flavor>, Vec<Keypair>, Vec<ServerGroup>, Vec<String>, ComputeQuota);
+
+async fn compute(cloud: &dyn Cloud) -> PortResult<ComputeFacts> {
+    let nova = cloud.compute();
+    futures::try_join!(
+        nova.flavors(),
+        nova.keypairs(),
+        nova.server_groups(),
+        nova.availability_zones(),
+        nova.quota()
+    )
+}
+
+async fn storage(cloud: &dyn Cloud) -> PortResult<(Vec<VolumeType>, Vec<BackendPool>, StorageQuota)> {
+    let cinder = cloud.block_storage();
+    futures::try_join!(cinder.volume_types(), cinder.backend_pools(), cinder.quota())
+}
+
+type NetworkFacts = (Vec<Network>, Vec<Subnet>, Vec<NetworkPort>, Vec<SecurityGroup>, NetworkQuota);
+
+async fn network(cloud: &dyn Cloud) -> PortResult<NetworkFacts> {
+    let neutron = cloud.networking();
+    let filter = PortFilter::default();
+    futures::try_join!(
+        neutron.networks(),
+        neutron.subnets(),
+        neutron.ports(&filter),
+        neutron.security_groups(),
+        neutron.quota()
+    )
+}
+
+/// Collects reasons, so that a plan is refused with all of them at once.
+#[derive(Debug, Default)]
+pub struct Reasons(Vec<Reason>);
+
+impl Reasons {
+    /// One more.
+    pub fn add(&mut self, code: Code, subject: Option<&str>, message: impl Into<String>) {
+        let reason = Reason { code, subject: subject.map(str::to_owned), message: message.into() };
+        if !self.0.contains(&reason) {
+            self.0.push(reason);
+        }
+    }
+
+    /// Nothing speaks against it, or everything that does.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that lists all reasons.
+    pub fn into_result(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal::plan(self.0)) }
+    }
+}

@@ -1,0 +1,160 @@
+//! Failover: the table of its steps, its stages, and what its end means.
+//!
+//! | stage | steps, per group (g), member (m), volume (v), port (p) |
+//! |---|---|
+//! | `validate_target_site` 0-20 | recheck (g) -> stop_server (m) -> lock_server (m) -> record_connections (m) -> disconnect_volumes (m) |
+//! | `get_latest_snapshot` 20-30 | snapshot_group (g), once all are fenced -> await_replication (g) |
+//! | `promote_volumes_on_flasharray` 30-40 | clone_volume (v) |
+//! | `manage_volumes_into_cinder` 40-60 | manage_volume (v) -> dress_volume (v) |
+//! | `recreate_instances` 60-90 | import_keypair, create_server_group, create_port (p): at once; create_server (m) -> settle_power (m) |
+//! | `update_protection_group_state` 90-100 | verify_source (m), once all servers are up -> **swap_primary** (g, no return) -> stop_schedule, push_group (g, warn) |
+//!
+//! A server is created as soon as *its own* volumes and ports are ready. Because everything at the target depends on
+//! the final snapshot, and that on every fence, the reverse order of undo is the rollback barrier: a source server
+//! starts again only when every server that this operation made is gone.
+
+pub mod layout;
+pub mod plan;
+pub mod resolve;
+
+use std::sync::Arc;
+
+use protector_types::{DomainEffect, GroupStatus, OperationStatus};
+use protector_workflow::{Definition, DynStep, Erased, Plan, Stage, State, StepState};
+use serde_json::{Value, json};
+
+use crate::{deps::Deps, steps};
+
+/// The definition's name in stored plans.
+pub const NAME: &str = "failover";
+/// Raised whenever a stored plan of the old kind would run differently.
+pub const VERSION: u32 = 1;
+
+/// Stage names, exactly as the founding document has them, with their progress ranges.
+pub const STAGES: [(&str, u8, u8); 6] = [
+    ("validate_target_site", 0, 20),
+    ("get_latest_snapshot", 20, 30),
+    ("promote_volumes_on_flasharray", 30, 40),
+    ("manage_volumes_into_cinder", 40, 60),
+    ("recreate_instances", 60, 90),
+    ("update_protection_group_state", 90, 100),
+];
+
+/// The stages as a plan holds them.
+pub fn stages() -> Vec<Stage> {
+    STAGES.iter().map(|&(name, from, to)| Stage { name: name.into(), from, to }).collect()
+}
+
+/// Runs plans of this version.
+pub struct Failover(pub Deps);
+
+impl Definition for Failover {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>> {
+        let deps = self.0.clone();
+        Some(match kind {
+            "recheck" => Arc::new(Erased(steps::recheck::Recheck(deps))),
+            "stop_server" => Arc::new(Erased(steps::stop_server::StopServer(deps))),
+            "lock_server" => Arc::new(Erased(steps::lock_server::LockServer(deps))),
+            "record_connections" => Arc::new(Erased(steps::record_connections::RecordConnections(deps))),
+            "disconnect_volumes" => Arc::new(Erased(steps::disconnect_volumes::DisconnectVolumes(deps))),
+            "snapshot_group" => Arc::new(Erased(steps::snapshot_group::SnapshotGroup(deps))),
+            "await_replication" => Arc::new(Erased(steps::await_replication::AwaitReplication(deps))),
+            "clone_volume" => Arc::new(Erased(steps::clone_volume::CloneVolume(deps))),
+            "manage_volume" => Arc::new(Erased(steps::manage_volume::ManageVolume(deps))),
+            "dress_volume" => Arc::new(Erased(steps::dress_volume::DressVolume(deps))),
+            "import_keypair" => Arc::new(Erased(steps::import_keypair::ImportKeypair(deps))),
+            "create_server_group" => Arc::new(Erased(steps::create_server_group::CreateServerGroup(deps))),
+            "create_port" => Arc::new(Erased(steps::create_port::CreatePort(deps))),
+            "create_server" => Arc::new(Erased(steps::create_server::CreateServer(deps))),
+            "refuse" => Arc::new(Erased(steps::refuse::Refuse)),
+            "barrier" => Arc::new(Erased(steps::barrier::Barrier)),
+            "settle_power" => Arc::new(Erased(steps::settle_power::SettlePower(deps))),
+            "verify_source" => Arc::new(Erased(steps::verify_source::VerifySource(deps))),
+            "swap_primary" => Arc::new(Erased(steps::swap_primary::SwapPrimary)),
+            "stop_schedule" => Arc::new(Erased(steps::stop_schedule::StopSchedule(deps))),
+            "push_group" => Arc::new(Erased(steps::push_group::PushGroup(deps))),
+            _ => return None,
+        })
+    }
+
+    fn on_end(&self, plan: &Plan, _status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
+        // A completed failover has changed the group at its point of no return already.
+        let Ok(facts) = serde_json::from_value::<plan::PlanFacts>(plan.facts.clone()) else {
+            return Vec::new();
+        };
+        if unwound {
+            vec![DomainEffect::SetStatus { group_id: facts.group_id, status: GroupStatus::Active }]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn result_data(&self, state: &State) -> Value {
+        result_data(state)
+    }
+}
+
+/// `result_data` of the founding document's Example 6, and what 1.3 adds to it. Pure, from plan and journal.
+pub fn result_data(state: &State) -> Value {
+    let plan = state.plan();
+    let outputs = state.outputs();
+    let (mut servers, mut volumes, mut ports) = (json!({}), json!({}), json!({}));
+    let mut not_preserved = Vec::new();
+    let (mut instances_created, mut volumes_managed) = (0u32, 0u32);
+    for (index, step) in plan.steps.iter().enumerate() {
+        if *state.step(index) != StepState::Done {
+            continue;
+        }
+        let old = step.input.get("source_id").or_else(|| step.input.get("source_port_id")).and_then(Value::as_str);
+        match step.kind.as_str() {
+            "create_server" => {
+                instances_created += 1;
+                if let (Some(old), Ok(new)) = (old, outputs.get::<String>(&step.id)) {
+                    servers[old] = json!(new);
+                }
+            }
+            "manage_volume" => {
+                volumes_managed += 1;
+                if let (Some(old), Ok(new)) = (old, outputs.get::<steps::manage_volume::Output>(&step.id)) {
+                    volumes[old] = json!(new.volume_id);
+                }
+            }
+            "create_port" => {
+                if let Ok(new) = outputs.get::<steps::create_port::Output>(&step.id) {
+                    let member = step.subject.clone().unwrap_or_default();
+                    not_preserved.extend(new.not_preserved.iter().map(|what| format!("{member}: {what}")));
+                    if let Some(old) = old {
+                        ports[old] = json!(new.port_id);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let facts: Option<plan::PlanFacts> = serde_json::from_value(plan.facts.clone()).ok();
+    if let Some(facts) = &facts {
+        not_preserved.extend(facts.not_preserved.iter().cloned());
+    }
+    let switched = state.past_no_return();
+    let site = facts.as_ref().map(|f| if switched { f.target_site.clone() } else { f.source_site.clone() });
+    json!({
+        "instances_created": instances_created,
+        "volumes_managed": volumes_managed,
+        "current_primary_site": site,
+        "servers": servers,
+        "volumes": volumes,
+        "ports": ports,
+        "recovery_point": outputs.get::<Value>("point").ok(),
+        // Planned: the final snapshot was taken after every source server was stopped and disconnected.
+        "data_loss_seconds": if switched { json!(0) } else { Value::Null },
+        "not_preserved": not_preserved,
+    })
+}

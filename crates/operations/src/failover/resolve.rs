@@ -1,0 +1,289 @@
+//! Resolves what members need to what the target has: flavors, networks, addresses, security groups, keys, zones.
+//! Pure: facts in, decisions and reasons out.
+
+use std::collections::BTreeMap;
+
+use protector_core::PlanRequest;
+use protector_ports::{Flavor, Network, NewPort, PortAddress, Quota};
+use protector_types::{Candidate, Code, FlavorSpec, Mapping, MappingError, Member, PortSpec, resolve_reference};
+
+use crate::facts::{Reasons, SourceFacts, TargetFacts};
+
+/// What a mapping says, by source id and by source name.
+pub struct ResolvedMapping(BTreeMap<String, Candidate>);
+
+impl ResolvedMapping {
+    /// Resolves every entry; unknown or ambiguous ones become reasons that list the candidates.
+    pub fn new(
+        kind: &'static str,
+        standing: &Mapping,
+        given: &Mapping,
+        sources: &[Candidate],
+        targets: &[Candidate],
+        reasons: &mut Reasons,
+    ) -> Self {
+        let mut resolved = BTreeMap::new();
+        // What is given with the request wins over what stands on the group.
+        for (key, value) in standing.iter().chain(given) {
+            let source = resolve_reference(kind, key, sources);
+            let target = resolve_reference(kind, value, targets);
+            match (source, target) {
+                (Ok(source), Ok(target)) => {
+                    resolved.insert(source.id.clone(), target.clone());
+                    resolved.insert(source.name.clone(), target.clone());
+                }
+                (source, target) => {
+                    for (side, error) in [("source", source.err()), ("target", target.err())] {
+                        if let Some(error) = error {
+                            invalid(kind, side, &error, reasons);
+                        }
+                    }
+                }
+            }
+        }
+        Self(resolved)
+    }
+
+    /// The counterpart of a source thing.
+    pub fn get(&self, id: &str, name: &str) -> Option<&Candidate> {
+        self.0.get(id).or_else(|| self.0.get(name))
+    }
+}
+
+fn invalid(kind: &str, side: &str, error: &MappingError, reasons: &mut Reasons) {
+    reasons.add(Code::MappingInvalid, Some(&format!("{kind}_mapping")), format!("at the {side} site, {error}"));
+}
+
+/// Flavors as candidates.
+pub fn flavor_candidates(flavors: &[Flavor]) -> Vec<Candidate> {
+    flavors.iter().map(|f| Candidate { id: f.id.clone(), name: f.name.clone() }).collect()
+}
+
+/// Networks as candidates.
+pub fn network_candidates(networks: &[Network]) -> Vec<Candidate> {
+    networks.iter().map(|n| Candidate { id: n.id.clone(), name: n.name.clone() }).collect()
+}
+
+/// All mappings of a request.
+pub struct Mappings {
+    /// Networks.
+    pub network: ResolvedMapping,
+    /// Flavors.
+    pub flavor: ResolvedMapping,
+    /// Security groups, by name.
+    pub security_group: Mapping,
+}
+
+impl Mappings {
+    /// From the group's standing mappings and the request's. The standing ones read primary -> secondary; a group that
+    /// runs at its secondary reads them backwards.
+    pub fn new(request: &PlanRequest, source: &SourceFacts, target: &TargetFacts, reasons: &mut Reasons) -> Self {
+        let forward = request.group.current_primary_site_id == request.group.primary_site_id;
+        let direct = |mapping: &Mapping| -> Mapping {
+            if forward { mapping.clone() } else { mapping.iter().map(|(k, v)| (v.clone(), k.clone())).collect() }
+        };
+        let standing = &request.group.mappings;
+        Self {
+            network: ResolvedMapping::new(
+                "network",
+                &direct(&standing.network),
+                &request.params.network_mapping,
+                &network_candidates(&source.networks),
+                &network_candidates(&target.networks),
+                reasons,
+            ),
+            flavor: ResolvedMapping::new(
+                "flavor",
+                &direct(&standing.flavor),
+                &request.params.flavor_mapping,
+                &flavor_candidates(&source.flavors),
+                &flavor_candidates(&target.flavors),
+                reasons,
+            ),
+            security_group: direct(&standing.security_group),
+        }
+    }
+}
+
+/// The target flavor of a member.
+pub fn flavor<'a>(
+    member: &str,
+    spec: &FlavorSpec,
+    source: &SourceFacts,
+    target: &'a TargetFacts,
+    mappings: &Mappings,
+    reasons: &mut Reasons,
+) -> Option<&'a Flavor> {
+    // Nova shows no flavor id from 2.47 on: find it by name, to honour a mapping that names the id.
+    let source_id = source.flavors.iter().find(|f| f.name == spec.name).map_or("", |f| f.id.as_str());
+    let mapped = mappings.flavor.get(source_id, &spec.name);
+    let found = match mapped {
+        Some(candidate) => target.flavors.iter().find(|f| f.id == candidate.id),
+        None => target.flavors.iter().find(|f| f.name == spec.name),
+    };
+    let Some(flavor) = found else {
+        reasons.add(
+            Code::MappingMissing,
+            Some(member),
+            format!(
+                "flavor {:?} has no counterpart of that name at the target; map it with flavor_mapping (there are: {})",
+                spec.name,
+                target.flavors.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+        );
+        return None;
+    };
+    Some(flavor)
+}
+
+/// The target port of a source port, and what of it cannot be kept.
+pub fn port(
+    member: &Member,
+    spec: &PortSpec,
+    target: &TargetFacts,
+    mappings: &Mappings,
+    not_preserved: &mut Vec<String>,
+    reasons: &mut Reasons,
+) -> Option<NewPort> {
+    let name = member.spec.name.as_str();
+    let mapped = mappings.network.get(&spec.network_id, &spec.network_name).map(|c| c.id.clone());
+    let network_id = match mapped {
+        Some(id) => id,
+        None => {
+            let candidates = network_candidates(&target.networks);
+            match resolve_reference("network", &spec.network_name, &candidates) {
+                Ok(candidate) => candidate.id.clone(),
+                Err(error) => {
+                    reasons.add(
+                        Code::MappingMissing,
+                        Some(name),
+                        format!("network {:?} is not mapped: {error}; give it in network_mapping", spec.network_name),
+                    );
+                    return None;
+                }
+            }
+        }
+    };
+    let fixed_ips = addresses(name, spec, &network_id, target, not_preserved, reasons);
+    let mac_taken = target
+        .ports
+        .iter()
+        .find(|p| p.network_id == network_id && p.mac_address.eq_ignore_ascii_case(&spec.mac_address));
+    if let Some(taken) = mac_taken {
+        reasons.add(
+            Code::MemberNotReady,
+            Some(name),
+            format!("MAC {} is in use at the target by port {}; delete that port", spec.mac_address, taken.id),
+        );
+    }
+    let security_groups = spec
+        .port_security_enabled
+        .then(|| security_groups(name, spec, target, mappings, reasons))
+        .filter(|groups| !groups.is_empty());
+    Some(NewPort {
+        name: String::new(),
+        network_id,
+        mac_address: Some(spec.mac_address.clone()),
+        fixed_ips,
+        security_groups,
+        port_security_enabled: (!spec.port_security_enabled).then_some(false),
+        allowed_address_pairs: spec
+            .allowed_address_pairs
+            .as_array()
+            .filter(|pairs| !pairs.is_empty())
+            .map(|pairs| serde_json::Value::Array(pairs.clone())),
+        vnic_type: spec.vnic_type.clone().filter(|v| v != "normal"),
+    })
+}
+
+fn addresses(
+    member: &str,
+    spec: &PortSpec,
+    network_id: &str,
+    target: &TargetFacts,
+    not_preserved: &mut Vec<String>,
+    reasons: &mut Reasons,
+) -> Vec<PortAddress> {
+    let subnets: Vec<_> = target.subnets.iter().filter(|s| s.network_id == network_id).collect();
+    if subnets.is_empty() && !spec.fixed_ips.is_empty() {
+        reasons.add(
+            Code::MappingInvalid,
+            Some(member),
+            format!("target network {network_id} has no subnet, but the member has addresses; map another network"),
+        );
+    }
+    spec.fixed_ips
+        .iter()
+        .filter_map(|address| {
+            if let Some(subnet) = subnets.iter().find(|s| s.cidr == address.cidr) {
+                let taken = target.ports.iter().find(|p| {
+                    p.network_id == network_id
+                        && p.fixed_ips.iter().any(|a| a.ip_address.as_deref() == Some(&address.ip_address))
+                });
+                if let Some(taken) = taken {
+                    reasons.add(
+                        Code::MemberNotReady,
+                        Some(member),
+                        format!(
+                            "address {} is in use at the target by port {}; delete that port or map another network",
+                            address.ip_address, taken.id
+                        ),
+                    );
+                }
+                let ip_address = Some(address.ip_address.clone());
+                return Some(PortAddress { subnet_id: subnet.id.clone(), ip_address });
+            }
+            // Another CIDR: an address of the same family, whichever is free.
+            let six = address.ip_address.contains(':');
+            let subnet = subnets.iter().find(|s| s.cidr.contains(':') == six)?;
+            not_preserved.push(format!(
+                "{member}: address {} (the target subnet is {})",
+                address.ip_address, subnet.cidr
+            ));
+            Some(PortAddress { subnet_id: subnet.id.clone(), ip_address: None })
+        })
+        .collect()
+}
+
+fn security_groups(
+    member: &str,
+    spec: &PortSpec,
+    target: &TargetFacts,
+    mappings: &Mappings,
+    reasons: &mut Reasons,
+) -> Vec<String> {
+    spec.security_groups
+        .iter()
+        .filter_map(|name| {
+            let wanted = mappings.security_group.get(name).unwrap_or(name);
+            let found = target.security_groups.iter().find(|g| g.id == *wanted || g.name == *wanted);
+            if found.is_none() {
+                reasons.add(
+                    Code::MappingMissing,
+                    Some(member),
+                    format!(
+                        "security group {wanted:?} is not at the target; make it there or map it with security_group_mapping"
+                    ),
+                );
+            }
+            found.map(|g| g.id.clone())
+        })
+        .collect()
+}
+
+/// Checks one limit of the target project.
+pub fn quota(what: &str, quota: Quota, need: u64, reasons: &mut Reasons) {
+    if let Some(free) = quota.free()
+        && free < need
+    {
+        reasons.add(
+            Code::QuotaTooSmall,
+            None,
+            format!(
+                "the target project's quota of {what} does not suffice: {need} needed, {free} free of {}; ask an \
+                 administrator to raise it",
+                quota.limit.unwrap_or_default()
+            ),
+        );
+    }
+}

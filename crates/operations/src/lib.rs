@@ -1,0 +1,14 @@
+//! The operations: for each one a planner and a table of steps. Steps talk to `ports` only.
+//!
+//! [`catalog::all`] lists every definition with its version; a plan that was stored by an older release finds the
+//! definition that it was made for, or is parked.
+
+pub mod catalog;
+pub mod deps;
+pub mod facts;
+pub mod failover;
+pub mod outcome;
+pub mod steps;
+
+pub use catalog::OperationsPlanner;
+pub use deps::{Deps, GroupPush};

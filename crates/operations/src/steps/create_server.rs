@@ -1,0 +1,147 @@
+//! Makes the server at the target (Nova) from its managed volumes and its ports, and waits until it is ACTIVE. A tag is
+//! the marker; ports and volumes exist already and can be used only once, so a late second create cannot come up beside
+//! the first. Undo deletes the server and waits until it is gone; its volumes and ports are other steps' to undo.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use protector_ports::{Cloud, DestroyPermit, NewServer, NewServerVolume, PortResult, Server, ServerFilter, absent_as_none};
+use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
+use serde::{Deserialize, Serialize};
+
+use super::{create_port, manage_volume};
+use crate::{attempt, deps::{Deps, Place}, outcome};
+
+/// Makes the step.
+pub struct CreateServer(pub Deps);
+
+/// A volume by the step that managed it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlannedVolume {
+    /// Step id.
+    pub managed_by: String,
+    /// 0 boots.
+    pub boot_index: i32,
+    /// `/dev/vdb`.
+    pub device: Option<String>,
+    /// As at the source.
+    pub delete_on_termination: bool,
+}
+
+/// The planned part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Planned {
+    /// Where.
+    pub place: Place,
+    /// All but ports, volumes and server group.
+    pub server: NewServer,
+    /// Steps that make the ports, in interface order.
+    pub ports_from: Vec<String>,
+    /// Volumes in device order.
+    pub volumes: Vec<PlannedVolume>,
+    /// Step that makes the server group, if one must be made.
+    pub server_group_from: Option<String>,
+}
+
+/// Complete.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Input {
+    /// Where.
+    pub place: Place,
+    /// The server.
+    pub server: NewServer,
+}
+
+#[async_trait]
+impl Step for CreateServer {
+    const KIND: &'static str = "create_server";
+    type Planned = Planned;
+    type Input = Input;
+    /// Nova id.
+    type Output = String;
+
+    fn resolve(&self, planned: Planned, outputs: &Outputs) -> Result<Input, StepError> {
+        let mut server = planned.server;
+        for step in &planned.ports_from {
+            server.port_ids.push(outputs.get::<create_port::Output>(step)?.port_id);
+        }
+        for volume in planned.volumes {
+            let managed: manage_volume::Output = outputs.get(&volume.managed_by)?;
+            server.volumes.push(NewServerVolume {
+                volume_id: managed.volume_id,
+                boot_index: volume.boot_index,
+                device: volume.device,
+                delete_on_termination: volume.delete_on_termination,
+            });
+        }
+        if let Some(step) = &planned.server_group_from {
+            server.server_group_id = Some(outputs.get(step)?);
+        }
+        Ok(Input { place: planned.place, server })
+    }
+
+    async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<String> {
+        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::outcome);
+        let mut server = input.server.clone();
+        server.tags.push(cx.marker());
+        let id = attempt!(cloud.compute().create_server(&server).await, outcome::outcome);
+        self.0.hint(&cx.marker(), &id);
+        Outcome::Pending("the server is being built".into())
+    }
+
+    async fn find(&self, cx: &StepCx, input: &Input) -> Found<String> {
+        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
+        let Some(server) = attempt!(self.look(cx, cloud.as_ref()).await, outcome::found) else {
+            return Found::Absent;
+        };
+        match server.status.as_str() {
+            // SHUTOFF: a later step, or the tenant, has stopped it already.
+            "ACTIVE" | "SHUTOFF" => {
+                self.0.forget_hint(&cx.marker());
+                Found::present(server.id)
+            }
+            "BUILD" => Found::Pending(format!("server {} is being built", server.name)),
+            other => Found::Broken(StepError::new(format!(
+                "server {} is {other} at the target: {}",
+                server.name,
+                server.fault.unwrap_or_else(|| "Nova gives no reason".into())
+            ))),
+        }
+    }
+
+    async fn undo(&self, cx: &StepCx, input: &Input, output: Option<String>) -> Undo {
+        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
+        let server = match output {
+            Some(id) => absent_as_none(cloud.compute().server(&id).await),
+            None => self.look(cx, cloud.as_ref()).await,
+        };
+        let Some(server) = attempt!(server, outcome::undo) else {
+            self.0.forget_hint(&cx.marker());
+            return Undo::Done(None);
+        };
+        if server.task_state.as_deref() == Some("deleting") {
+            return Undo::Pending(format!("server {} is being deleted", server.name));
+        }
+        match cloud.compute().delete_server(&server.id, &DestroyPermit::made_by(cx.evidence())).await {
+            Ok(()) => Undo::Pending(format!("server {} is being deleted", server.name)),
+            Err(error) => outcome::undo(error),
+        }
+    }
+
+    fn settle(&self) -> Duration {
+        Duration::from_secs(8)
+    }
+}
+
+impl CreateServer {
+    async fn look(&self, cx: &StepCx, cloud: &dyn Cloud) -> PortResult<Option<Server>> {
+        if let Some(id) = self.0.hinted(&cx.marker()) {
+            return absent_as_none(cloud.compute().server(&id).await);
+        }
+        let filter = ServerFilter { tag: Some(cx.marker()), ..ServerFilter::default() };
+        let found = cloud.compute().servers(&filter).await?;
+        // Never two (volumes and ports are exclusive), but one may have failed for that very reason.
+        let better = |s: &Server| u8::from(s.status == "ERROR");
+        Ok(found.into_iter().min_by_key(better))
+    }
+}

@@ -1,0 +1,105 @@
+//! The point of no return: status, current primary, failover count, epoch, version and the members' new places change in
+//! the transaction that commits this step's outcome. No external effect; there is no undo past it.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use protector_types::{DomainEffect, GroupId, GroupStatus, MemberId, NewPlacement, SiteId, VolumePlacement};
+use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
+use serde::{Deserialize, Serialize};
+
+use super::manage_volume;
+
+/// Makes the step.
+pub struct SwapPrimary;
+
+/// One member by the steps that made its parts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlannedMember {
+    /// The member.
+    pub member_id: MemberId,
+    /// Step that made its server.
+    pub server_from: String,
+    /// Steps that managed its volumes, by position.
+    pub volumes_from: BTreeMap<u32, String>,
+}
+
+/// The planned part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Planned {
+    /// The group.
+    pub group_id: GroupId,
+    /// Where it runs from now on.
+    pub new_primary: SiteId,
+    /// Who raises the epoch.
+    pub raised_by: SiteId,
+    /// Status afterwards.
+    pub status: GroupStatus,
+    /// Its members.
+    pub members: Vec<PlannedMember>,
+}
+
+/// The effect itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Input {
+    /// Applied with the outcome.
+    pub effect: DomainEffect,
+}
+
+#[async_trait]
+impl Step for SwapPrimary {
+    const KIND: &'static str = "swap_primary";
+    type Planned = Planned;
+    type Input = Input;
+    type Output = ();
+
+    fn resolve(&self, planned: Planned, outputs: &Outputs) -> Result<Input, StepError> {
+        let mut placements = Vec::with_capacity(planned.members.len());
+        for member in planned.members {
+            let mut volumes = BTreeMap::new();
+            for (position, step) in member.volumes_from {
+                let managed: manage_volume::Output = outputs.get(&step)?;
+                volumes.insert(
+                    position,
+                    VolumePlacement {
+                        volume_id: managed.volume_id,
+                        array_volume: managed.array_volume,
+                        array_volume_id: managed.array_volume_id,
+                        serial: managed.serial,
+                    },
+                );
+            }
+            placements.push(NewPlacement {
+                member_id: member.member_id,
+                server_id: outputs.get(&member.server_from)?,
+                volumes,
+            });
+        }
+        Ok(Input {
+            effect: DomainEffect::SwapPrimary {
+                group_id: planned.group_id,
+                new_primary: planned.new_primary,
+                raised_by: planned.raised_by,
+                status: planned.status,
+                placements,
+            },
+        })
+    }
+
+    async fn run(&self, _cx: &StepCx, input: &Input) -> Outcome<()> {
+        Outcome::Done(Done { output: (), effects: vec![input.effect.clone()] })
+    }
+
+    /// Effect and outcome are one transaction: started without outcome means that nothing was applied.
+    async fn find(&self, _cx: &StepCx, _input: &Input) -> Found<()> {
+        Found::Absent
+    }
+
+    async fn undo(&self, _cx: &StepCx, _input: &Input, _output: Option<()>) -> Undo {
+        Undo::Done(None)
+    }
+
+    fn settle(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}

@@ -1,0 +1,177 @@
+//! A replicating array, in words that fit more than one vendor. The shipped client has no eradicate.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use protector_types::Retention;
+use serde::{Deserialize, Serialize};
+
+use crate::{DestroyPermit, PortResult};
+
+/// Which array this is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayInfo {
+    /// Id.
+    pub id: String,
+    /// Name; part of every replicated name at its peers.
+    pub name: String,
+    /// Software version.
+    pub version: String,
+}
+
+/// A replication link to another array.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayLink {
+    /// The other array's name as this one knows it.
+    pub remote: String,
+    /// `connected`, `partially_connected`, ...
+    pub status: String,
+    /// Carries asynchronous replication.
+    pub async_replication: bool,
+}
+
+impl ArrayLink {
+    /// `partially_connected` still replicates.
+    pub fn is_usable(&self) -> bool {
+        self.async_replication && matches!(self.status.as_str(), "connected" | "partially_connected")
+    }
+}
+
+/// A volume on the array.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayVolume {
+    /// Id; survives renames.
+    pub id: Option<String>,
+    /// Today's name.
+    pub name: String,
+    /// Serial; survives renames.
+    pub serial: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// Destroyed, waiting for eradication.
+    pub destroyed: bool,
+}
+
+/// How to name a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeKey {
+    /// Today's name.
+    Name(String),
+    /// Serial: for finding again what Cinder renamed.
+    Serial(String),
+}
+
+/// A host connection: what a fence removes and its reversal restores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayConnection {
+    /// Host, or `None` when it is a host group's.
+    pub host: Option<String>,
+    /// Host group.
+    pub host_group: Option<String>,
+    /// LUN.
+    pub lun: Option<u64>,
+}
+
+/// The array's protection group of a PG.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayGroupSpec {
+    /// Name.
+    pub name: String,
+    /// Name of the target array as the source knows it.
+    pub target: String,
+    /// Seconds between scheduled snapshots.
+    pub interval_sec: u64,
+    /// Kept on the target.
+    pub retention: Retention,
+}
+
+/// The array's protection group as observed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrayGroup {
+    /// Name.
+    pub name: String,
+    /// Member volumes by today's name.
+    pub volumes: BTreeSet<String>,
+    /// Target arrays, and whether each allows it.
+    pub targets: Vec<(String, bool)>,
+    /// Schedule runs.
+    pub schedule_enabled: bool,
+    /// Seconds between scheduled snapshots.
+    pub interval_sec: u64,
+}
+
+/// A group snapshot as the target array lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryPoint {
+    /// Full name on the target: `src:group.suffix`.
+    pub name: String,
+    /// Source time: the RPO's timestamp.
+    pub created: DateTime<Utc>,
+    /// When the transfer ended; `None`: in flight, not usable.
+    pub completed: Option<DateTime<Utc>>,
+    /// 0.0 to 1.0, in thousandths.
+    pub progress_milli: u32,
+    /// Source volume names that it holds (the last part of the volume snapshots' names).
+    pub volumes: BTreeSet<String>,
+}
+
+impl RecoveryPoint {
+    /// Complete, and with every one of these volumes (3-workflows.md section 7).
+    pub fn is_usable_for<'a>(&self, volumes: impl IntoIterator<Item = &'a String>) -> bool {
+        self.completed.is_some()
+            && self.progress_milli >= 1000
+            && volumes.into_iter().all(|v| self.volumes.contains(v))
+    }
+}
+
+/// One array, with the token of one policy.
+#[async_trait]
+pub trait ReplicationArray: Send + Sync {
+    /// Read; proves address and token.
+    async fn identify(&self) -> PortResult<ArrayInfo>;
+    /// Read.
+    async fn links(&self) -> PortResult<Vec<ArrayLink>>;
+    /// Read; Absent if it is not there. Destroyed ones count as not there.
+    async fn volume(&self, key: &VolumeKey) -> PortResult<ArrayVolume>;
+    /// Read; several by name in few calls; those that are not there are left out.
+    async fn volumes_named(&self, names: &[String]) -> PortResult<Vec<ArrayVolume>>;
+    /// Create: clone one volume of a point to a fresh name without overwrite and without default protection.
+    /// Conflict if the name is taken (also by a destroyed volume).
+    async fn clone_from_point(&self, point: &str, source_volume: &str, new_name: &str) -> PortResult<ArrayVolume>;
+    /// Destroy (recoverable; never eradicates).
+    async fn destroy_volume(&self, key: &VolumeKey, permit: &DestroyPermit) -> PortResult<()>;
+    /// Ensure; tags in our namespace.
+    async fn tag_volume(&self, name: &str, tags: &[(String, String)]) -> PortResult<()>;
+    /// Read; live volumes with this tag in our namespace.
+    async fn volumes_tagged(&self, key: &str, value: &str) -> PortResult<Vec<ArrayVolume>>;
+    /// Read.
+    async fn connections(&self, volume: &str) -> PortResult<Vec<ArrayConnection>>;
+    /// Destroy, reversible; absent is success.
+    async fn disconnect(&self, volume: &str, connection: &ArrayConnection, permit: &DestroyPermit) -> PortResult<()>;
+    /// Ensure; restores host and LUN.
+    async fn connect(&self, volume: &str, connection: &ArrayConnection) -> PortResult<()>;
+    /// Read; Absent if it is not there.
+    async fn group(&self, name: &str) -> PortResult<ArrayGroup>;
+    /// Ensure; makes the group with target, retention and interval, schedule still off.
+    async fn ensure_group(&self, spec: &ArrayGroupSpec) -> PortResult<()>;
+    /// Ensure; at the target: let (or do not let) the source's group replicate to here.
+    async fn allow_group(&self, source_array: &str, group: &str, allowed: bool) -> PortResult<()>;
+    /// Ensure.
+    async fn set_group_schedule(&self, group: &str, enabled: bool) -> PortResult<()>;
+    /// Ensure.
+    async fn add_to_group(&self, group: &str, volumes: &[String]) -> PortResult<()>;
+    /// Ensure; takes volumes out of *our* group only.
+    async fn remove_from_group(&self, group: &str, volumes: &[String]) -> PortResult<()>;
+    /// Destroy of the group, never of a volume.
+    async fn destroy_group(&self, group: &str, permit: &DestroyPermit) -> PortResult<()>;
+    /// Create: a group snapshot, sent at once, under retention. Conflict if the suffix is taken.
+    async fn snapshot_group(&self, group: &str, suffix: &str) -> PortResult<()>;
+    /// Read; at the source: is there a snapshot `group.suffix`?
+    async fn has_group_snapshot(&self, group: &str, suffix: &str) -> PortResult<bool>;
+    /// Read; at the target: the point `source:group.suffix` with its transfer, `None` before it is listed.
+    async fn recovery_point(&self, source_array: &str, group: &str, suffix: &str) -> PortResult<Option<RecoveryPoint>>;
+    /// Read; at the target: all points of `source:group`, newest first, in-flight ones too.
+    async fn recovery_points(&self, source_array: &str, group: &str) -> PortResult<Vec<RecoveryPoint>>;
+}

@@ -1,0 +1,2 @@
+//! Placeholder until the rooms below are filled.
+fn main() {}

@@ -1,0 +1,52 @@
+//! Where the wiring reaches into the executor: the lease check on the way out, and the crash hook of the kill sweep.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use protector_http::{CallContext, in_context};
+use protector_types::BoxFuture;
+use protector_workflow::{CallScope, FaultHook, Lease};
+
+/// No request of a step is sent unless its deadline ends inside the lease.
+pub struct LeaseScope;
+
+impl CallScope for LeaseScope {
+    fn enter<'a>(&self, lease: Lease, work: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
+        let not_after = Arc::new(move || lease.valid_until());
+        Box::pin(in_context(CallContext { request_id: None, not_after: Some(not_after) }, work))
+    }
+}
+
+/// Environment variable of the kill sweep: the process kills itself (SIGKILL) at the n-th point.
+pub const CRASH_AT: &str = "PROTECTOR_CRASH_AT";
+
+/// Counts the points of the executor and kills the process at one of them. For tests of the real process; without the
+/// environment variable it only counts.
+pub struct CrashAt {
+    at: Option<u64>,
+    reached: AtomicU64,
+}
+
+impl CrashAt {
+    /// As the environment says.
+    pub fn from_env() -> Self {
+        let at = std::env::var(CRASH_AT).ok().and_then(|text| text.parse().ok());
+        Self { at, reached: AtomicU64::new(0) }
+    }
+}
+
+impl FaultHook for CrashAt {
+    fn reached(&self, point: &'static str, subject: &str) {
+        let Some(at) = self.at else { return };
+        let number = self.reached.fetch_add(1, Ordering::SeqCst) + 1;
+        if number == at {
+            // Straight to the file descriptor: nothing may be buffered when the process is gone.
+            eprintln!("protector: crash point {number}: {point} {subject}");
+            let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+            // SIGKILL is on its way; nothing of this process may run on.
+            std::process::abort();
+        }
+    }
+}

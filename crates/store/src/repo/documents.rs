@@ -1,0 +1,65 @@
+//! Group documents as a whole: what is pushed to the peer and taken from it.
+
+use protector_types::{GroupDocument, GroupId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use crate::{
+    Scope, Store, StoreError,
+    db::transact,
+    entity::{member, policy},
+    repo::{groups, identity::count_write, members, outbox, policies},
+};
+
+impl Store {
+    /// A group with its members and policy, all of the same moment.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn group_document(
+        &self,
+        scope: &Scope,
+        id: GroupId,
+    ) -> Result<GroupDocument, StoreError> {
+        // Dropped, and so rolled back, in the end: it only reads.
+        let tx = self.snapshot().await?;
+        let group = groups::find(&tx, scope, id).await?;
+        let members = members::of_groups(&tx, &[id]).await?;
+        let policy = policies::find(&tx, id).await?;
+        tx.rollback().await?;
+        Ok(GroupDocument { group, members, policy })
+    }
+
+    /// Takes the peer's document in place of ours, whatever ours says, and counts it as pushed. Whether it is
+    /// newer is the caller's to decide; array tokens stay.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if another group of the project has the name, or another group one of the servers;
+    /// `Invalid` without a project at this site.
+    pub async fn put_document(&self, document: &GroupDocument) -> Result<(), StoreError> {
+        let row = groups::write(&document.group, self.own_site_id().await?)?;
+        let id = document.group.id;
+        if let Some(stray) = document.members.iter().find(|member| member.group_id != id) {
+            let reason = format!("member {} belongs to group {}", stray.id, stray.group_id);
+            return Err(StoreError::invalid("group document", reason));
+        }
+        transact!(self, tx => {
+            match groups::lock(tx, id).await? {
+                Some(old) => self.overwrite_group(tx, &document.group, old.version).await?,
+                None => self.add_group(tx, &document.group, &row).await?,
+            }
+            member::Entity::delete_many()
+                .filter(member::Column::GroupId.eq(id.to_string()))
+                .exec(tx)
+                .await?;
+            for member in &document.members {
+                members::add(tx, member).await?;
+            }
+            policy::Entity::delete_by_id(id.to_string()).exec(tx).await?;
+            if let Some(policy) = &document.policy {
+                policies::add(tx, id, policy).await?;
+            }
+            outbox::in_step(tx, &document.group, self.now()).await?;
+            count_write(tx).await
+        })
+    }
+}

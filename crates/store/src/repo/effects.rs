@@ -1,0 +1,147 @@
+//! Domain effects: changes of a group and its members that commit with a journal entry.
+
+use std::collections::BTreeMap;
+
+use protector_types::{
+    DomainEffect, Epoch, GroupId, GroupStatus, Member, MemberId, OperationStatus, OperationType,
+    ProtectionGroup, SiteId, domain_effect::NewPlacement,
+};
+use protector_workflow::Summary;
+use sea_orm::DatabaseTransaction;
+use serde_json::Value;
+
+use crate::{
+    Conflict, Store, StoreError,
+    repo::{groups, journal::Head, members},
+};
+
+impl Store {
+    /// Applies effects and, with a terminal summary, lets the group go. The group's version rises once per
+    /// transaction in which anything changed.
+    pub(crate) async fn apply_effects(
+        &self,
+        tx: &DatabaseTransaction,
+        head: &Head,
+        effects: &[DomainEffect],
+        summary: &Summary,
+    ) -> Result<(), StoreError> {
+        let ends = summary.view.status.is_terminal();
+        if effects.is_empty() && !ends {
+            return Ok(());
+        }
+        let refused = |reason: String| Conflict::EffectRefused {
+            operation: head.operation,
+            group: head.group,
+            reason,
+        };
+        let held = groups::lock(tx, head.group).await?;
+        let held = held.filter(|group| group.current_operation_id == Some(head.operation));
+        let Some(mut group) = held else {
+            // Ending is always possible; a change of a group that is not ours never is.
+            return match effects {
+                [] => Ok(()),
+                _ => Err(refused("it does not hold the group".into()).into()),
+            };
+        };
+        let before = group.clone();
+        for effect in effects {
+            if group_of(effect) != head.group {
+                return Err(refused(format!("the effect is about {}", group_of(effect))).into());
+            }
+            match effect {
+                DomainEffect::SwapPrimary { new_primary, raised_by, status, placements, .. } => {
+                    set_status(&mut group, *status)?;
+                    swap(&mut group, *new_primary, *raised_by).map_err(&refused)?;
+                    place(tx, head.group, *new_primary, placements, &refused).await?;
+                }
+                DomainEffect::SetStatus { status, .. } => set_status(&mut group, *status)?,
+                DomainEffect::Replicated { point_at, status, .. } => {
+                    // A point that is older than the one known is no news.
+                    group.last_replication_at = group.last_replication_at.max(*point_at);
+                    group.replication_status = *status;
+                }
+            }
+        }
+        if ends {
+            group.current_operation_id = None;
+            close_drill(&mut group, head, summary);
+        }
+        if group != before {
+            self.save_group(tx, &mut group).await?;
+        }
+        Ok(())
+    }
+}
+
+fn group_of(effect: &DomainEffect) -> GroupId {
+    match effect {
+        DomainEffect::SwapPrimary { group_id, .. }
+        | DomainEffect::SetStatus { group_id, .. }
+        | DomainEffect::Replicated { group_id, .. } => *group_id,
+    }
+}
+
+fn set_status(group: &mut ProtectionGroup, to: GroupStatus) -> Result<(), Conflict> {
+    let from = group.status;
+    if !from.may_become(to) {
+        return Err(Conflict::IllegalTransition { group: group.id, from, to });
+    }
+    group.status = to;
+    Ok(())
+}
+
+fn swap(group: &mut ProtectionGroup, primary: SiteId, raised_by: SiteId) -> Result<(), String> {
+    if primary != group.primary_site_id && primary != group.secondary_site_id {
+        return Err(format!("site {primary} is not one of its two"));
+    }
+    group.current_primary_site_id = primary;
+    group.failover_count += 1;
+    group.epoch = Epoch { number: group.epoch.number + 1, raised_by };
+    Ok(())
+}
+
+/// Members' servers and volumes at the new primary.
+async fn place(
+    tx: &DatabaseTransaction,
+    group: GroupId,
+    site: SiteId,
+    placements: &[NewPlacement],
+    refused: &impl Fn(String) -> Conflict,
+) -> Result<(), StoreError> {
+    if placements.is_empty() {
+        return Ok(());
+    }
+    let members = members::of_groups(tx, &[group]).await?;
+    let mut members: BTreeMap<MemberId, Member> = members.into_iter().map(|m| (m.id, m)).collect();
+    for placement in placements {
+        let id = placement.member_id;
+        let member = members.get_mut(&id).ok_or_else(|| refused(format!("no member {id}")))?;
+        member.servers.insert(site, placement.server_id.clone());
+        for (position, volume) in &placement.volumes {
+            let known = member.volumes.iter_mut().find(|v| v.position == *position);
+            let known =
+                known.ok_or_else(|| refused(format!("member {id} has no volume {position}")))?;
+            known.placements.insert(site, volume.clone());
+        }
+        members::replace(tx, member).await?;
+    }
+    Ok(())
+}
+
+/// A drill is open from its acceptance until nothing of it is left: undone without a rest, or cleaned up
+/// (`leaked` of `result_data` names the rest).
+fn close_drill(group: &mut ProtectionGroup, head: &Head, summary: &Summary) {
+    let leaked = summary.result_data.as_ref().and_then(|data| data.get("leaked"));
+    let rest = leaked.and_then(Value::as_array).is_some_and(|leaked| !leaked.is_empty());
+    let completed = summary.view.status == OperationStatus::Completed;
+    let gone = match head.kind {
+        OperationType::TestFailover => {
+            group.active_test_operation_id == Some(head.operation) && !completed && !rest
+        }
+        OperationType::TestCleanup => completed && !rest,
+        _ => false,
+    };
+    if gone {
+        group.active_test_operation_id = None;
+    }
+}

@@ -1,0 +1,18 @@
+//! One file per aggregate.
+
+pub(crate) mod array_tokens;
+pub(crate) mod claims;
+pub(crate) mod documents;
+pub(crate) mod effects;
+pub(crate) mod engines;
+pub(crate) mod groups;
+pub(crate) mod identity;
+pub(crate) mod journal;
+pub(crate) mod leases;
+pub(crate) mod members;
+pub(crate) mod operation_list;
+pub(crate) mod operations;
+pub(crate) mod outbox;
+pub(crate) mod policies;
+pub(crate) mod sites;
+pub(crate) mod tenant_mappings;

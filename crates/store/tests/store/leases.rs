@@ -1,0 +1,273 @@
+//! Acceptance, claims, heartbeats, controls, idempotency.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use protector_store::{Accepted, Conflict, StoreError};
+use protector_types::*;
+use protector_workflow::Journal;
+use serde_json::json;
+
+use crate::fixtures::{Db, SYSTEM, World, gate, plan};
+
+pub async fn of_sixteen_requests_one_holds_the_group(db: Db) {
+    let world = World::new(db).await;
+    let group = world.stored_group("p", "shop").await;
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let store = world.store.clone();
+            let new = world.operation(&group, OperationType::Failover);
+            let gate = gate(&group, OperationType::Failover);
+            tokio::spawn(async move { (new.id, store.insert_and_claim_group(&new, &gate).await) })
+        })
+        .collect();
+    let (mut winners, mut named, mut losers) = (vec![], BTreeSet::new(), vec![]);
+    for task in tasks {
+        match task.await.unwrap() {
+            (id, Ok(Accepted::New { group_version, .. })) => winners.push((id, group_version)),
+            (id, Err(StoreError::Conflict(Conflict::Busy { operation, .. }))) => {
+                losers.push(id);
+                named.insert(operation);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((winners.len(), losers.len()), (1, 15));
+    let (winner, version) = winners[0];
+    assert_eq!(named, BTreeSet::from([winner]), "losers learn who won");
+    for loser in losers {
+        assert!(matches!(world.store.operation(&SYSTEM, loser).await, Err(StoreError::NotFound { .. })));
+    }
+    let stored = world.store.group(&SYSTEM, group.id).await.unwrap();
+    assert_eq!(stored.current_operation_id, Some(winner));
+    assert_eq!(stored.status, GroupStatus::FailingOver);
+    assert_eq!((stored.version, version), (group.version + 1, group.version + 1));
+    assert_eq!(world.store.outbox_due(9).await.unwrap()[0].version, version);
+    assert_eq!(world.store.load_plan(winner).await.unwrap(), plan());
+    let row = world.store.operation(&SYSTEM, winner).await.unwrap();
+    assert_eq!((row.status, row.view.stages[0].total), (OperationStatus::Pending, 1));
+    let held = world.store.delete_group(group.id, Some(version)).await.unwrap_err();
+    assert!(matches!(held, StoreError::Conflict(Conflict::Busy { .. })), "{held}");
+}
+
+pub async fn of_sixteen_engines_one_has_the_operation(db: Db) {
+    let world = World::new(db).await;
+    let group = world.stored_group("p", "shop").await;
+    let id = world.accept(group.id, OperationType::Failover).await;
+    for round in 0..3u64 {
+        let seen = world.store.claimable(10).await.unwrap().remove(0);
+        assert_eq!(seen.id, id);
+        let tasks: Vec<_> = (0..16)
+            .map(|n| {
+                let (store, seen) = (world.store.clone(), seen.clone());
+                let engine = format!("engine-{round}-{n}");
+                tokio::spawn(async move {
+                    let owner = seen.owner.as_deref();
+                    store.claim(id, &engine, owner, seen.heartbeat).await.unwrap()
+                })
+            })
+            .collect();
+        let mut fences = vec![];
+        for task in tasks {
+            fences.extend(task.await.unwrap());
+        }
+        assert_eq!(fences, [round + 1], "one winner, with the next fence");
+    }
+}
+
+pub async fn a_dead_engines_operation_changes_hands_and_a_live_ones_does_not(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let (id, fence) = world.claimed(group.id, OperationType::Failover).await;
+    let seen = store.claimable(10).await.unwrap().remove(0);
+    assert_eq!(seen.owner.as_deref(), Some("engine-1"));
+    assert!(store.heartbeat(id, "engine-1", fence).await.unwrap());
+    // It has lived since it was seen.
+    assert_eq!(store.claim(id, "engine-2", seen.owner.as_deref(), seen.heartbeat).await, Ok(None));
+    let seen = store.claimable(10).await.unwrap().remove(0);
+    let next = store.claim(id, "engine-2", seen.owner.as_deref(), seen.heartbeat).await.unwrap();
+    assert_eq!(next, Some(fence + 1));
+    assert!(!store.heartbeat(id, "engine-1", fence).await.unwrap());
+    assert!(!store.release(id, "engine-1", fence).await.unwrap());
+    assert!(!store.heartbeat(id, "engine-2", fence).await.unwrap(), "the fence counts too");
+    assert!(store.release(id, "engine-2", fence + 1).await.unwrap());
+    let free = store.claimable(10).await.unwrap().remove(0);
+    assert_eq!(free.owner, None);
+
+    let fence = store.claim(id, "engine-3", None, free.heartbeat).await.unwrap().unwrap();
+    let end = world.summary(OperationStatus::Failed);
+    store.append(id, fence, &world.entries(1), &[], &end).await.unwrap();
+    assert!(store.claimable(10).await.unwrap().is_empty());
+    let row = store.operation(&SYSTEM, id).await.unwrap();
+    assert_eq!(store.claim(id, "engine-4", row.owner.as_deref(), row.heartbeat).await, Ok(None));
+}
+
+pub async fn requests_of_persons_wait_for_the_engine(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let (id, fence) = world.claimed(group.id, OperationType::Failover).await;
+    assert_eq!(store.take_control(id, "engine-1", fence).await, Ok(None));
+    store.request_control(id, &json!({"cancel": {"by": "eve"}})).await.unwrap();
+    let request = json!({"cancel": {"by": "adam"}});
+    store.request_control(id, &request).await.unwrap();
+    assert_eq!(store.pending_controls("engine-1").await.unwrap(), [(id, request.clone())]);
+    assert!(store.pending_controls("engine-2").await.unwrap().is_empty());
+    let stranger = store.take_control(id, "engine-2", fence).await.unwrap_err();
+    assert!(matches!(stranger, StoreError::Conflict(Conflict::Fenced { .. })), "{stranger}");
+    assert_eq!(store.take_control(id, "engine-1", fence).await, Ok(Some(request.clone())));
+    assert_eq!(store.take_control(id, "engine-1", fence).await, Ok(None));
+
+    // A parked operation that was let go is picked up again only for a request.
+    let parked = world.summary(OperationStatus::NeedsAttention);
+    store.append(id, fence, &world.entries(1), &[], &parked).await.unwrap();
+    store.release(id, "engine-1", fence).await.unwrap();
+    assert!(store.claimable(10).await.unwrap().is_empty());
+    store.request_control(id, &json!("retry")).await.unwrap();
+    let seen = store.claimable(10).await.unwrap().remove(0);
+    assert_eq!((seen.id, seen.status), (id, OperationStatus::NeedsAttention));
+
+    let fence = store.claim(id, "engine-1", None, seen.heartbeat).await.unwrap().unwrap();
+    let end = world.summary(OperationStatus::Cancelled);
+    store.append(id, fence, &world.entries(1), &[], &end).await.unwrap();
+    let late = store.request_control(id, &request).await.unwrap_err();
+    let status = OperationStatus::Cancelled;
+    assert_eq!(late, Conflict::Ended { operation: id, status }.into());
+    let unknown = store.request_control(OperationId::generate(), &request).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
+}
+
+pub async fn a_repeated_request_is_answered_with_its_first_operation(db: Db) {
+    let world = World::new(db.clone()).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let keyed = |digest: &str| {
+        let mut new = world.operation(&group, OperationType::SyncVolumes);
+        new.idempotency = Some(("key-1".into(), digest.into()));
+        new
+    };
+    let gate = gate(&group, OperationType::SyncVolumes);
+    let first = keyed("digest-a");
+    let accepted = store.insert_and_claim_group(&first, &gate).await.unwrap();
+    assert!(matches!(accepted, Accepted::New { .. }));
+    match store.insert_and_claim_group(&keyed("digest-a"), &gate).await.unwrap() {
+        Accepted::Replayed(row) => assert_eq!(row.id, first.id),
+        other => panic!("{other:?}"),
+    }
+    let mismatch = store.insert_and_claim_group(&keyed("digest-b"), &gate).await.unwrap_err();
+    assert_eq!(mismatch, Conflict::IdempotencyMismatch { operation: first.id }.into());
+    let found = store.find_idempotent(&"p".into(), "key-1").await.unwrap();
+    assert_eq!(found, Some((first.id, "digest-a".into())));
+    assert_eq!(store.find_idempotent(&"q".into(), "key-1").await.unwrap(), None);
+
+    db.clock.advance(Duration::from_secs(24 * 3600 + 1));
+    assert_eq!(store.find_idempotent(&"p".into(), "key-1").await.unwrap(), None);
+    let busy = store.insert_and_claim_group(&keyed("digest-a"), &gate).await.unwrap_err();
+    assert_eq!(busy, Conflict::Busy { group: group.id, operation: first.id }.into());
+    let fence = store.claim(first.id, "e", None, 0).await.unwrap().unwrap();
+    let end = world.summary(OperationStatus::Completed);
+    store.append(first.id, fence, &[], &[], &end).await.unwrap();
+    let version = store.group(&SYSTEM, group.id).await.unwrap().version;
+    let gate = protector_store::GroupGate { expected_version: version, ..gate };
+    let again = store.insert_and_claim_group(&keyed("digest-b"), &gate).await.unwrap();
+    assert!(matches!(again, Accepted::New { .. }), "the key is free again");
+}
+
+pub async fn the_same_request_sent_sixteen_times_at_once_makes_one_operation(db: Db) {
+    let world = World::new(db).await;
+    let group = world.stored_group("p", "shop").await;
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let store = world.store.clone();
+            let mut new = world.operation(&group, OperationType::SyncVolumes);
+            new.idempotency = Some(("key".into(), "digest".into()));
+            let gate = gate(&group, OperationType::SyncVolumes);
+            tokio::spawn(async move { store.insert_and_claim_group(&new, &gate).await.unwrap() })
+        })
+        .collect();
+    let (mut ids, mut new) = (BTreeSet::new(), 0);
+    for task in tasks {
+        match task.await.unwrap() {
+            Accepted::New { operation, .. } => {
+                new += 1;
+                ids.insert(operation.id);
+            }
+            Accepted::Replayed(row) => drop(ids.insert(row.id)),
+        }
+    }
+    assert_eq!((new, ids.len()), (1, 1));
+}
+
+pub async fn a_group_claim_is_idempotent_and_changes_hands_only_when_it_stood_still(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = GroupId::generate();
+    let (ours, theirs) = (OperationId::generate(), OperationId::generate());
+    let claim = store.take_group_claim(group, ours, world.here).await.unwrap();
+    assert_eq!(store.take_group_claim(group, ours, world.here).await.unwrap(), claim);
+    let refused = store.take_group_claim(group, theirs, world.there).await.unwrap_err();
+    assert_eq!(refused, Conflict::Claimed { group, operation: ours, holder: world.here }.into());
+    assert!(store.renew_group_claim(group, ours).await.unwrap());
+    assert!(!store.renew_group_claim(group, theirs).await.unwrap());
+    // Renewed since it was seen.
+    assert!(store.take_over_group_claim(&claim, theirs, world.there).await.is_err());
+    let seen = store.group_claim(group).await.unwrap().unwrap();
+    let taken = store.take_over_group_claim(&seen, theirs, world.there).await.unwrap();
+    assert_eq!((taken.holder_site_id, taken.renewals), (world.there, 2));
+    assert!(!store.renew_group_claim(group, ours).await.unwrap());
+    store.release_group_claim(group, ours).await.unwrap();
+    assert_eq!(store.group_claim(group).await.unwrap(), Some(taken));
+    store.release_group_claim(group, theirs).await.unwrap();
+    assert_eq!(store.group_claim(group).await.unwrap(), None);
+
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, here) = (store.clone(), world.here);
+            tokio::spawn(async move {
+                store.take_group_claim(group, OperationId::generate(), here).await.is_ok()
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for task in tasks {
+        won += usize::from(task.await.unwrap());
+    }
+    assert_eq!(won, 1);
+}
+
+pub async fn a_drill_is_open_until_nothing_of_it_is_left(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let drill_of = || async { store.group(&SYSTEM, group.id).await.unwrap().active_test_operation_id };
+    let end = |status, leaked: &[&str]| {
+        let mut summary = world.summary(status);
+        summary.result_data = Some(json!({"leaked": leaked}));
+        summary
+    };
+
+    // Undone without a rest: closed.
+    let (id, fence) = world.claimed(group.id, OperationType::TestFailover).await;
+    assert_eq!(drill_of().await, Some(id));
+    store.append(id, fence, &[], &[], &end(OperationStatus::Failed, &[])).await.unwrap();
+    assert_eq!(drill_of().await, None);
+
+    // Completed: open, and it blocks a second one.
+    let (id, fence) = world.claimed(group.id, OperationType::TestFailover).await;
+    store.append(id, fence, &[], &[], &end(OperationStatus::Completed, &[])).await.unwrap();
+    assert_eq!(drill_of().await, Some(id));
+    let now = store.group(&SYSTEM, group.id).await.unwrap();
+    assert_eq!((now.status, now.current_operation_id), (GroupStatus::Active, None));
+    let second = world.operation(&now, OperationType::TestFailover);
+    let gate = gate(&now, OperationType::TestFailover);
+    let refused = store.insert_and_claim_group(&second, &gate).await.unwrap_err();
+    assert_eq!(refused, Conflict::DrillOpen { group: group.id, operation: id }.into());
+
+    // A cleanup that leaves something leaves it open; one that leaves nothing closes it.
+    let (cleanup, fence) = world.claimed(group.id, OperationType::TestCleanup).await;
+    store.append(cleanup, fence, &[], &[], &end(OperationStatus::Completed, &["vol"])).await.unwrap();
+    assert_eq!(drill_of().await, Some(id));
+    let (cleanup, fence) = world.claimed(group.id, OperationType::TestCleanup).await;
+    store.append(cleanup, fence, &[], &[], &end(OperationStatus::Completed, &[])).await.unwrap();
+    assert_eq!(drill_of().await, None);
+}

@@ -1,0 +1,119 @@
+//! The one writer of an operation's journal: obeys the pure decision, commits in groups, runs steps concurrently.
+
+use std::{sync::Arc, time::Duration};
+
+use protector_types::{Clock, OperationId, OperationStatus};
+use tokio::sync::mpsc;
+
+use crate::{
+    CallScope, Definition, EntryKind, FaultHook, Journal, Lease, Mode, Plan, State,
+    commit,
+    run::{Batch, Run},
+};
+
+/// What a person asks of a running operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// Stop and undo. While a step that cannot be taken back is under way its outcome decides first; once it is done
+    /// the request is void. It is not kept in the journal before it takes effect: repeat it to the next engine.
+    Cancel {
+        /// Who.
+        by: String,
+    },
+    /// The engine is being stopped: let go within its drain time, another one resumes.
+    Release,
+}
+
+/// Knobs.
+#[derive(Debug, Clone)]
+pub struct ExecutorConfig {
+    /// At most this many steps under way (services have their own, adaptive bounds).
+    pub max_in_flight: usize,
+    /// Patience of an undo.
+    pub undo_patience: Duration,
+    /// After [`Control::Release`]: how long calls under way may take to answer before they are dropped. What is
+    /// dropped stays started in the journal, and the next engine looks for it.
+    pub drain: Duration,
+}
+
+impl Default for ExecutorConfig {
+    fn default() -> Self {
+        Self { max_in_flight: 1024, undo_patience: Duration::from_secs(600), drain: Duration::from_secs(25) }
+    }
+}
+
+/// How an executor's run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// Terminal.
+    Ended(OperationStatus),
+    /// Waits for a person.
+    Parked(String),
+    /// Released on request; nothing is in flight.
+    Released,
+    /// Another engine has it.
+    Fenced,
+    /// The journal cannot be written: the engine lets go, and recovery will resume.
+    JournalLost(String),
+}
+
+/// Executes one operation.
+pub struct Executor {
+    /// Which operation.
+    pub operation: OperationId,
+    /// Knows the steps.
+    pub definition: Arc<dyn Definition>,
+    /// Where entries go.
+    pub journal: Arc<dyn Journal>,
+    /// Our right to go on.
+    pub lease: Lease,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Test hook.
+    pub hook: Arc<dyn FaultHook>,
+    /// Lease check on the way out.
+    pub scope: Arc<dyn CallScope>,
+    /// Knobs.
+    pub config: ExecutorConfig,
+    /// Name of the engine, for the journal.
+    pub engine: String,
+}
+
+impl Executor {
+    /// Runs or resumes the operation until it ends, parks, is released or fenced off. An operation that has ended or
+    /// is parked already is left as it is. Dropping the future at any moment is safe: it is what a crash is.
+    ///
+    /// # Errors
+    /// None: everything that can go wrong is a [`RunEnd`].
+    pub async fn run(self, plan: Arc<Plan>, mut control: mpsc::UnboundedReceiver<Control>) -> RunEnd {
+        let entries = match commit::load(&self).await {
+            Ok(entries) => entries,
+            Err(end) => return end,
+        };
+        let state = State::fold(plan, entries.iter().map(|e| (e.seq, &e.kind)));
+        match state.mode() {
+            Mode::Ended(status) => return RunEnd::Ended(*status),
+            Mode::Parked { reason, .. } => return RunEnd::Parked(reason.clone()),
+            Mode::Forward | Mode::Unwinding(_) => {}
+        }
+        let mut run = Run::new(&self, state);
+        let mut batch = Batch::default();
+        let claimed = EntryKind::Claimed { engine: self.engine.clone(), fence: self.lease.fence() };
+        run.record(claimed, &mut batch);
+        let end = loop {
+            run.decide_into(&mut batch);
+            if !self.lease.is_held() {
+                break RunEnd::Fenced;
+            }
+            if let Err(end) = run.commit(batch).await {
+                break end;
+            }
+            if let Some(end) = run.end() {
+                break end;
+            }
+            batch = run.next_batch(&mut control).await;
+        };
+        run.stop().await;
+        end
+    }
+}

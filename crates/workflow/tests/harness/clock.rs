@@ -1,0 +1,101 @@
+//! Virtual time: when every task waits, time jumps to the next sleeper. No real waiting, the same order every time.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use protector_types::{BoxFuture, Clock};
+
+/// The clock of one scenario.
+#[derive(Clone, Default)]
+pub struct VirtualClock(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    now: Duration,
+    next: u64,
+    timers: BTreeMap<(Duration, u64), Option<Waker>>,
+}
+
+impl std::fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "VirtualClock({:?})", self.lock().now)
+    }
+}
+
+impl VirtualClock {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Jumps to the next sleeper.
+    fn advance(&self) {
+        let waker = {
+            let mut inner = self.lock();
+            let Some(((at, _), waker)) = inner.timers.pop_first() else { return };
+            inner.now = inner.now.max(at);
+            waker
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A single-threaded runtime whose idle moments move this clock.
+    pub fn runtime(&self) -> tokio::runtime::Runtime {
+        let clock = self.clone();
+        tokio::runtime::Builder::new_current_thread()
+            .on_thread_park(move || clock.advance())
+            .build()
+            .unwrap()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + chrono::Duration::from_std(self.monotonic()).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.lock().now
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let mut inner = self.lock();
+        let number = inner.next;
+        inner.next += 1;
+        let key = (inner.now.saturating_add(duration), number);
+        drop(inner);
+        Box::pin(Sleep { clock: self.clone(), key })
+    }
+}
+
+struct Sleep {
+    clock: VirtualClock,
+    key: (Duration, u64),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.clock.lock();
+        if inner.now >= self.key.0 {
+            return Poll::Ready(());
+        }
+        inner.timers.insert(self.key, Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.clock.lock().timers.remove(&self.key);
+    }
+}
