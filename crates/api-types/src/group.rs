@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::{Checked, FieldErrors, PageLink, time};
 
 /// Body of `POST /v1/{tenant_id}/protection-groups`.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupCreateBody {
     /// The new group.
@@ -21,7 +21,7 @@ pub struct GroupCreateBody {
 }
 
 /// A group to be created. Mapping keys and values are ids or names.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupCreate {
     /// Unique in the project.
@@ -94,7 +94,7 @@ impl Checked for GroupCreateBody {
 }
 
 /// Body of `PATCH .../{pg_id}`.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupUpdateBody {
     /// What changes.
@@ -102,7 +102,7 @@ pub struct GroupUpdateBody {
 }
 
 /// What is left out stays; a mapping replaces the stored one as a whole.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupUpdate {
     /// New name.

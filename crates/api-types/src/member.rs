@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::{Checked, FieldErrors, PageLink, time};
 
 /// Body of `POST .../members`.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemberCreateBody {
     /// The server to be added.
@@ -18,7 +18,7 @@ pub struct MemberCreateBody {
 }
 
 /// A server by id or name.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemberCreate {
     /// Id or name of a server of the project.

@@ -70,6 +70,30 @@ pub struct SiteCreate {
     pub cinder_host: Option<String>,
 }
 
+impl Default for SiteCreate {
+    /// Nothing but the default domain.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            auth_url: String::new(),
+            region_name: None,
+            protector_url: None,
+            username: None,
+            password: None,
+            application_credential_id: None,
+            application_credential_secret: None,
+            project_name: None,
+            user_domain_name: default_domain(),
+            project_domain_name: default_domain(),
+            ca_cert: None,
+            insecure: false,
+            is_local: false,
+            cinder_host: None,
+        }
+    }
+}
+
 fn default_domain() -> String {
     "Default".into()
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{Checked, FieldErrors, PageLink, time};
 
 /// Body of `POST /v1/admin/tenant-mappings`.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantMappingCreateBody {
     /// The pair.
@@ -16,7 +16,7 @@ pub struct TenantMappingCreateBody {
 }
 
 /// A project on one site and its counterpart on the other; each by id, or by name and domain name.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantMappingCreate {
     /// One site.

@@ -117,9 +117,10 @@ impl Call {
         match self.headers.get(name).map(|value| value.to_str()) {
             None => Ok(None),
             Some(Ok(text)) => Ok(Some(text)),
-            Some(Err(_)) => {
-                Err(ApiError::new(Code::RequestInvalidValue, format!("The header {name} must be ASCII text")))
-            }
+            Some(Err(_)) => Err(ApiError::new(
+                Code::RequestInvalidValue,
+                format!("The header {name} must be ASCII text"),
+            )),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the API asks of the core, as a trait, so that tests can put a small core of their own behind it.
 
 use async_trait::async_trait;
-use protector_core::{Page, PageRequest};
+use protector_core::{Core, Page, PageRequest};
 use protector_ports::{GroupStamp, PeerInfo, RecoveryPoint, SiteHandover, TokenInfo, VolumeType};
 use protector_types::{
     Code, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
@@ -37,6 +37,16 @@ macro_rules! core_api {
             $($(#[$doc])* async fn $name(&self, $($arg: $kind),*) -> Result<$answer, Refusal>;)+
         }
 
+        #[async_trait]
+        impl CoreApi for Core {
+            fn resolve_action(&self, request: &ActionRequest) -> Result<OperationType, Refusal> {
+                protector_core::actions::resolve(request)
+            }
+
+            $(async fn $name(&self, $($arg: $kind),*) -> Result<$answer, Refusal> {
+                Core::$name(self, $($arg),*).await
+            })+
+        }
     };
 }
 

@@ -50,8 +50,10 @@ pub struct Frame;
 
 fn failure(description: &str) -> RefOr<Response> {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
-    let response =
-        ResponseBuilder::new().description(description).content("application/json", content).build();
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/json", content)
+        .build();
     RefOr::T(response)
 }
 
@@ -138,7 +140,16 @@ fn word(method: &HttpMethod) -> &'static str {
     }
 }
 
+/// A name for generated clients: method and path, which nothing else has.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let slash = if path.len() > 1 && path.ends_with('/') { "_slash" } else { "" };
+    let name = words.fold(method.to_ascii_lowercase(), |name, word| format!("{name}_{word}"));
+    format!("{name}{slash}")
+}
+
 fn complete_operation(method: &str, path: &str, operation: &mut Operation) {
+    operation.operation_id = Some(operation_id(method, path));
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
             let codes = codes_of(status);
@@ -151,13 +162,14 @@ fn complete_operation(method: &str, path: &str, operation: &mut Operation) {
     if PUBLIC.contains(&path) {
         return;
     }
-    operation.security =
-        Some(vec![SecurityRequirement::new("keystone", Vec::<String>::new())]);
+    operation.security = Some(vec![SecurityRequirement::new("keystone", Vec::<String>::new())]);
     let version = ParameterBuilder::new()
         .name("OpenStack-API-Version")
         .parameter_in(ParameterIn::Header)
         .description(Some("`protector X.Y` or `protector latest`; 1.0 if left out"))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).examples([json!("protector 1.3")])))
+        .schema(Some(
+            ObjectBuilder::new().schema_type(Type::String).examples([json!("protector 1.3")]),
+        ))
         .build();
     operation.parameters.get_or_insert_default().push(version.into());
     let rules: Vec<Value> = rules_of(method, path).into_iter().map(|r| r.name().into()).collect();

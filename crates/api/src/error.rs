@@ -90,7 +90,8 @@ impl IntoResponse for ApiError {
             Self::Version(error) => version_entry(&error),
             Self::MethodNotAllowed => {
                 let (code, status, title) = HTTP_CODES[0];
-                let detail = "This path does not have this method; the Allow header names those it has";
+                let detail =
+                    "This path does not have this method; the Allow header names those it has";
                 http_entry(code, status, title, detail.into())
             }
             Self::UnsupportedMediaType(detail) => {
@@ -123,7 +124,12 @@ fn code_entry(code: Code, detail: String) -> ErrorEntry {
     entry(code.as_str(), status_of(code.kind()).as_u16(), code.title(), detail)
 }
 
-fn http_entry(code: &str, status: u16, title: &str, detail: String) -> (StatusCode, Vec<ErrorEntry>) {
+fn http_entry(
+    code: &str,
+    status: u16,
+    title: &str,
+    detail: String,
+) -> (StatusCode, Vec<ErrorEntry>) {
     let http = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     (http, vec![entry(code, status, title, detail)])
 }
@@ -139,7 +145,8 @@ fn entries(refusal: &Refusal) -> Vec<ErrorEntry> {
     if refusal.reasons.is_empty() {
         return vec![code_entry(refusal.code, refusal.detail.clone())];
     }
-    let lead = if refusal.detail.is_empty() { String::new() } else { format!("{}: ", refusal.detail) };
+    let lead =
+        if refusal.detail.is_empty() { String::new() } else { format!("{}: ", refusal.detail) };
     refusal
         .reasons
         .iter()
@@ -152,9 +159,10 @@ fn entries(refusal: &Refusal) -> Vec<ErrorEntry> {
 
 fn version_entry(error: &VersionError) -> (StatusCode, Vec<ErrorEntry>) {
     match error {
-        VersionError::Malformed { .. } => {
-            (StatusCode::BAD_REQUEST, vec![code_entry(Code::RequestInvalidValue, error.to_string())])
-        }
+        VersionError::Malformed { .. } => (
+            StatusCode::BAD_REQUEST,
+            vec![code_entry(Code::RequestInvalidValue, error.to_string())],
+        ),
         VersionError::OutOfRange { .. } => {
             let mut entry = code_entry(Code::VersionNotSupported, error.to_string());
             entry.min_version = Some(Microversion::MIN.to_string());
@@ -176,7 +184,10 @@ pub fn panicked(payload: Box<dyn Any + Send>) -> Response {
 
 /// The answer to a path that is not there.
 pub async fn no_such_path() -> ApiError {
-    ApiError::new(Code::NotFound, "There is nothing at this path; GET /openapi.json lists what there is")
+    ApiError::new(
+        Code::NotFound,
+        "There is nothing at this path; GET /openapi.json lists what there is",
+    )
 }
 
 /// The answer to a method that a path does not have.

@@ -51,7 +51,9 @@ fn check_type(headers: &HeaderMap) -> ApiResult<()> {
     if let Some(encoding) = headers.get(CONTENT_ENCODING)
         && encoding != "identity"
     {
-        return Err(ApiError::UnsupportedMediaType("Send the body without Content-Encoding".into()));
+        return Err(ApiError::UnsupportedMediaType(
+            "Send the body without Content-Encoding".into(),
+        ));
     }
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

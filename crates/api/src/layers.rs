@@ -117,7 +117,9 @@ fn refuse_later_verb(request: &Request, version: Microversion) -> ApiResult<()> 
     }
     Err(ApiError::new(
         Code::NotFound,
-        format!("There is nothing at this path in version {version}; it needs OpenStack-API-Version: protector {since}"),
+        format!(
+            "There is nothing at this path in version {version}; it needs OpenStack-API-Version: protector {since}"
+        ),
     ))
 }
 

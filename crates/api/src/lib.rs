@@ -27,21 +27,4 @@ pub use router::{openapi, router};
 pub use state::{AppState, AppStateBuilder};
 
 /// What the core speaks.
-pub use model_standin as model;
-
-// TEMP
-extern crate self as protector_workflow;
-extern crate self as protector_core;
-#[path = "../../core/src/model.rs"]
-pub mod model_standin;
-pub use model_standin as model_pub;
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StepFailure { pub stage: String, pub step: String, pub member: Option<String>, pub error: String, pub retries: u32 }
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct StageView { pub name: String, pub done: usize, pub total: usize, pub running: usize }
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageRequest { pub limit: u64, pub marker: Option<String>, pub sort_key: Option<String>, pub descending: bool }
-impl Default for PageRequest { fn default() -> Self { Self { limit: 100, marker: None, sort_key: None, descending: false } } }
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> { pub items: Vec<T>, pub more: bool }
+pub(crate) use protector_core::model;

@@ -9,9 +9,7 @@ use std::{
 use async_trait::async_trait;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{
-        counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
-    },
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 use protector_types::{OperationStatus, OperationType, Refusal};
@@ -127,8 +125,10 @@ async fn operations(counts: &dyn OperationCounts) -> Registry {
             up.set(1);
             let family = Family::<OperationLabels, Gauge<u64, AtomicU64>>::default();
             for ((kind, status), count) in counts {
-                let labels =
-                    OperationLabels { operation_type: kind.to_string(), status: status.to_string() };
+                let labels = OperationLabels {
+                    operation_type: kind.to_string(),
+                    status: status.to_string(),
+                };
                 family.get_or_create(&labels).set(count);
             }
             registry.register("operations", "Operations by type and status", family);

@@ -44,7 +44,9 @@ pub fn if_match(call: &Call, current: u64) -> ApiResult<Option<u64>> {
     }
     Err(ApiError::new(
         Code::VersionMismatch,
-        format!("The protection group is at version {current}, not {text}; read it again and repeat the change"),
+        format!(
+            "The protection group is at version {current}, not {text}; read it again and repeat the change"
+        ),
     ))
 }
 

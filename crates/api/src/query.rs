@@ -5,7 +5,6 @@ use std::str::FromStr;
 use protector_core::PageRequest;
 use protector_types::{Code, Reason, Refusal};
 
-
 /// Longest page.
 pub const MAX_LIMIT: u64 = 1000;
 

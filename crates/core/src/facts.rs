@@ -17,8 +17,10 @@ const DRIVER_KEYS: [&str; 2] = ["array_volume_name", "array_name"];
 
 /// What is needed to look at one server.
 pub struct Observation<'a> {
-    /// The cloud where it runs.
+    /// The cloud where it runs, in the tenant's project.
     pub cloud: &'a dyn Cloud,
+    /// The same as an administrator: user data and other users' keypairs are not a member's to read.
+    pub admin: &'a dyn Cloud,
     /// The array behind it, once the group has a policy.
     pub array: Option<&'a dyn ReplicationArray>,
     /// Where that is.
@@ -120,9 +122,10 @@ impl Observation<'_> {
     /// Public key and server group; what we may not see is left out, and a failover reports it as not preserved.
     async fn spec_parts(&self, server: &Server) -> PortResult<(Option<String>, Option<ServerGroupSpec>)> {
         let nova = self.cloud.compute();
+        let admin = self.admin.compute();
         let key = async {
             match &server.key_name {
-                Some(name) => Ok(nova.keypair_of(&server.user_id, name).await.ok().map(|k| k.public_key)),
+                Some(name) => Ok(admin.keypair_of(&server.user_id, name).await.ok().map(|k| k.public_key)),
                 None => Ok(None),
             }
         };

@@ -12,6 +12,7 @@ use crate::{Core, errors, facts};
 struct Primary {
     site: SiteId,
     cloud: Arc<dyn Cloud>,
+    admin: Arc<dyn Cloud>,
     array: Option<Arc<dyn ReplicationArray>>,
 }
 
@@ -54,7 +55,8 @@ impl Core {
             .get(&site)
             .ok_or_else(|| Refusal::new(Code::TenantMappingMissing, "The group has no project at its current primary"))?;
         let cloud = self.fabric.cloud(site, project).await.map_err(errors::site("The current primary cannot be used"))?;
-        Ok(Primary { site, cloud, array: None })
+        let admin = self.service_cloud(site).await?;
+        Ok(Primary { site, cloud, admin, array: None })
     }
 
     async fn primary(&self, group: &ProtectionGroup) -> Result<Primary, Refusal> {
@@ -77,8 +79,11 @@ impl Core {
         let volume_type = group.volume_types.get(&primary.site).ok_or_else(|| {
             Refusal::new(Code::Internal, format!("group {} has no volume type at its current primary", group.id))
         })?;
+        // As an administrator we see what a member does not: user data above all.
+        let server = &primary.admin.compute().server(&server.id).await.unwrap_or_else(|_| server.clone());
         let observation = facts::Observation {
             cloud: primary.cloud.as_ref(),
+            admin: primary.admin.as_ref(),
             array: primary.array.as_deref(),
             site: primary.site,
             volume_type,

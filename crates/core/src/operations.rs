@@ -116,7 +116,7 @@ fn describe(kind: &EntryKind) -> (&'static str, Option<String>, String) {
             };
             ("rollback_began", None, why)
         }
-        EntryKind::UndoStarted { step } => ("undo_started", Some(step.clone()), String::new()),
+        EntryKind::UndoStarted { step, .. } => ("undo_started", Some(step.clone()), String::new()),
         EntryKind::Undone { step, note } => ("undone", Some(step.clone()), note.clone().unwrap_or_default()),
         EntryKind::UndoFailed { step, error } => ("undo_failed", Some(step.clone()), error.to_string()),
         EntryKind::Parked { reason, step } => ("parked", step.clone(), reason.clone()),

@@ -137,7 +137,10 @@ async fn no_pause_goes_over_the_budget() {
 #[tokio::test]
 async fn after_the_end_of_the_lease_nothing_is_sent() {
     let world = world(|_| of(200, "{}"));
-    let context = CallContext { not_after: Some(std::sync::Arc::new(|| Duration::ZERO)), ..CallContext::default() };
+    let context = CallContext {
+        not_after: Some(std::sync::Arc::new(|| Duration::ZERO)),
+        ..CallContext::default()
+    };
     let error = in_context(context, world.service.send(effect())).await.unwrap_err();
     assert_eq!(error.kind, UpstreamKind::Transient);
     assert_eq!(world.calls.load(SeqCst), 0);

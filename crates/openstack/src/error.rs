@@ -5,7 +5,7 @@ use protector_http::{CallKind, Upstream, UpstreamKind, classify_status};
 use protector_ports::PortError;
 
 /// The table of statuses, with OpenStack's own peculiarities: a quota is refused with 403 (Nova), 413 (Cinder) or
-/// 409 (Neutron), and is none of denied or conflict.
+/// 409 (Neutron), and is none of denied or conflict; and Cinder says 503 for a host that it does not have.
 pub fn classify(kind: CallKind, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Upstream {
     let mut upstream = classify_status(kind, status, headers, body);
     let quota = || {
@@ -14,7 +14,17 @@ pub fn classify(kind: CallKind, status: StatusCode, headers: &HeaderMap, body: &
             || text.contains("overquota")
             || text.contains("exceeds allowed")
     };
-    if matches!(upstream.kind, UpstreamKind::Denied | UpstreamKind::Conflict) && quota() {
+    let unknown_host = || {
+        let text = &upstream.message;
+        (text.starts_with("Host '") || text.starts_with("Cluster '"))
+            && text.ends_with("' not found")
+    };
+    let wrong = match upstream.kind {
+        UpstreamKind::Denied | UpstreamKind::Conflict => quota(),
+        UpstreamKind::Transient => unknown_host(),
+        _ => false,
+    };
+    if wrong {
         upstream.kind = UpstreamKind::Invalid;
     }
     upstream
@@ -62,6 +72,22 @@ mod tests {
             let upstream = classify(CallKind::Effect, status, &HeaderMap::new(), body.as_bytes());
             assert_eq!(upstream.kind, UpstreamKind::Invalid, "{status}");
         }
+    }
+
+    #[test]
+    fn a_host_that_cinder_does_not_have_will_not_come_by_itself() {
+        let of = |text: &str| {
+            let body = format!(r#"{{"serviceUnavailable": {{"code": 503, "message": "{text}"}}}}"#);
+            classify(
+                CallKind::Effect,
+                StatusCode::SERVICE_UNAVAILABLE,
+                &HeaderMap::new(),
+                body.as_bytes(),
+            )
+            .kind
+        };
+        assert_eq!(of("Host 'a@b#c' not found"), UpstreamKind::Invalid);
+        assert_eq!(of("Service is unavailable at this time."), UpstreamKind::Transient);
     }
 
     #[test]

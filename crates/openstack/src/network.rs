@@ -152,7 +152,7 @@ impl Networking for Neutron {
 
     async fn quota(&self) -> PortResult<NetworkQuota> {
         let project = self.project().await?;
-        let path = format!("/quotas/{}/details.json", part(&project));
+        let path = format!("/quotas/{}/details", part(&project));
         let ports = match self.api.json::<QuotaDetails>(Ask::get(path)).await {
             Ok(details) => details.quota.port.into_port(),
             // Without the extension, or for administrators only.

@@ -141,7 +141,7 @@ impl GroupWire {
     }
 }
 
-/// `GET /quotas/{project}/details.json`.
+/// `GET /quotas/{project}/details`.
 #[derive(Deserialize)]
 pub(crate) struct QuotaDetails {
     pub quota: DetailedPorts,

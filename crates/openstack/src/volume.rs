@@ -102,6 +102,9 @@ fn manage_body(request: &ManageVolume) -> Value {
     if !request.volume_type.is_empty() {
         volume.insert("volume_type".into(), json!(request.volume_type));
     }
+    if !request.metadata.is_empty() {
+        volume.insert("metadata".into(), json!(request.metadata));
+    }
     json!({"volume": volume})
 }
 

@@ -247,6 +247,11 @@ async fn the_manage_right_is_proved_by_a_refusal_behind_the_policy() {
         ),
         (404, j!({"itemNotFound": {"message": "Service could not be found"}}), "ok"),
         (
+            503,
+            j!({"serviceUnavailable": {"message": "Host 'protector-right-check@none#none' not found"}}),
+            "ok",
+        ),
+        (
             403,
             j!({"forbidden": {"message": "Policy doesn't allow volume_extension:volume_manage"}}),
             "denied",

@@ -10,7 +10,7 @@ use protector_ports::{
 };
 use protector_types::{Code, Reason, Refusal, SiteId};
 
-use crate::deps::{ArrayPlace, Deps, Place};
+use crate::deps::{ArrayPlace, Deps, Place, service_cloud};
 
 /// What the source cloud and array say.
 pub struct SourceFacts {
@@ -139,9 +139,10 @@ pub async fn source(deps: &Deps, places: &Places, array_group: &str) -> PortResu
 /// The first call that failed.
 pub async fn target(deps: &Deps, places: &Places) -> PortResult<TargetFacts> {
     let cloud = places.target.cloud(deps).await?;
+    let admin = service_cloud(deps, places.target.site).await?;
     let array = places.target_array.array(deps).await?;
     let (compute, storage, network, array) =
-        futures::try_join!(compute(cloud.as_ref()), storage(cloud.as_ref()), network(cloud.as_ref()), array.identify())?;
+        futures::try_join!(compute(cloud.as_ref()), storage(admin.as_ref(), cloud.as_ref()), network(cloud.as_ref()), array.identify())?;
     let (flavors, keypairs, server_groups, availability_zones, compute_quota) = compute;
     let (volume_types, pools, storage_quota) = storage;
     let (networks, subnets, ports, security_groups, network_quota) = network;
@@ -176,9 +177,10 @@ async fn compute(cloud: &dyn Cloud) -> PortResult<ComputeFacts> {
     )
 }
 
-async fn storage(cloud: &dyn Cloud) -> PortResult<(Vec<VolumeType>, Vec<BackendPool>, StorageQuota)> {
-    let cinder = cloud.block_storage();
-    futures::try_join!(cinder.volume_types(), cinder.backend_pools(), cinder.quota())
+/// Types with all extra specs and pools are an administrator's to read; the quota is the project's.
+async fn storage(admin: &dyn Cloud, cloud: &dyn Cloud) -> PortResult<(Vec<VolumeType>, Vec<BackendPool>, StorageQuota)> {
+    let cinder = admin.block_storage();
+    futures::try_join!(cinder.volume_types(), cinder.backend_pools(), cloud.block_storage().quota())
 }
 
 type NetworkFacts = (Vec<Network>, Vec<Subnet>, Vec<NetworkPort>, Vec<SecurityGroup>, NetworkQuota);

@@ -1,11 +1,17 @@
 //! Where the wiring reaches into the executor: the lease check on the way out, and the crash hook of the kill sweep.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use protector_http::{CallContext, in_context};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use protector_http::{CallContext, Transport, TransportError, in_context};
 use protector_types::BoxFuture;
 use protector_workflow::{CallScope, FaultHook, Lease};
 
@@ -48,5 +54,29 @@ impl FaultHook for CrashAt {
             // SIGKILL is on its way; nothing of this process may run on.
             std::process::abort();
         }
+    }
+}
+
+/// Tells the hook around each request that may have an effect: "between request and answer" is after the effect and
+/// before anybody here knows of it.
+pub struct HookedTransport {
+    /// The real one.
+    pub inner: Arc<dyn Transport>,
+    /// Whom to tell.
+    pub hook: Arc<dyn FaultHook>,
+}
+
+#[async_trait]
+impl Transport for HookedTransport {
+    async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Result<Response<Bytes>, TransportError> {
+        let effect = !matches!(*request.method(), Method::GET | Method::HEAD);
+        if !effect {
+            return self.inner.send(request, deadline).await;
+        }
+        let path = request.uri().path().to_owned();
+        self.hook.reached("http.before_request", &path);
+        let answer = self.inner.send(request, deadline).await;
+        self.hook.reached("http.before_answer", &path);
+        answer
     }
 }

@@ -10,3 +10,19 @@ pub mod telemetry;
 
 pub use assembly::{Protector, Roles};
 pub use config::Config;
+pub use protector_engine::EngineConfig;
+
+pub use protector_http::install_crypto_provider;
+
+/// The OpenAPI document.
+///
+/// # Errors
+/// When it cannot be written as JSON (a bug).
+pub fn openapi_json() -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&protector_api::openapi())
+}
+
+/// A policy file with every rule and its default.
+pub fn policy_sample() -> String {
+    protector_policy::sample()
+}

@@ -2,7 +2,12 @@
 //! `world --env-file PATH [--seed N] [--ip ADDR] [--cloud-port-a N] [--cloud-port-b N] [--cloud-tls]`.
 //! Ends on SIGTERM or Ctrl-C.
 
-use std::{collections::HashMap, error::Error, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+// Here the machine's own clock comes in.
+#![allow(clippy::disallowed_methods)]
+
+use std::{
+    collections::HashMap, error::Error, net::IpAddr, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use protector_sim::world::{ServeOptions, World, WorldConfig};
@@ -43,6 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let number = |name: &str| given.get(name).map_or(Ok(0), |v| v.parse::<u16>());
     let seed = given.get("seed").map_or(Ok(1), |v| v.parse::<u64>())?;
     let mut config = WorldConfig::new(seed, Arc::new(RealClock(std::time::Instant::now())));
+    config.flavors = true;
     for (site, letter) in config.sites.iter_mut().zip(['A', 'B']) {
         // Another life of tokens, for tests of expiry.
         if let Some(seconds) = given.get("token-seconds") {

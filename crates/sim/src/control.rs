@@ -142,7 +142,9 @@ async fn show_policy(State(cloud): State<Cloud>) -> Json<Value> {
 
 /// `{"volume_extension:volume_manage": "rule:admin_or_owner"}`; null restores the default.
 async fn set_policy(State(cloud): State<Cloud>, Json(body): Json<Value>) -> Response {
-    let Some(rules) = body.as_object() else { return bad("the body must be an object of rule names and expressions") };
+    let Some(rules) = body.as_object() else {
+        return bad("the body must be an object of rule names and expressions");
+    };
     let mut state = cloud.lock();
     for (rule, expression) in rules {
         match expression {
@@ -171,7 +173,9 @@ struct Limit {
 }
 
 async fn set_quota(State(cloud): State<Cloud>, Json(limit): Json<Limit>) -> Response {
-    let service = [Service::Nova, Service::Cinder, Service::Neutron].into_iter().find(|s| s.name() == limit.service);
+    let service = [Service::Nova, Service::Cinder, Service::Neutron]
+        .into_iter()
+        .find(|s| s.name() == limit.service);
     let Some(service) = service else { return bad(format!("no service {}", limit.service)) };
     let project = limit.project_id.as_deref().unwrap_or("*");
     cloud.lock().quotas.set(service, project, &limit.resource, limit.limit);

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::faults::{Dropped, Gate};
+use crate::faults::{Dropped, Gate, Refused};
 
 /// Stands for a response that is not sent; hyper closes the connection on it.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +45,15 @@ struct Running {
 
 impl Server {
     /// Binds (port 0: any free one) and serves at once. `gate`: whose calls under way a kill ends.
-    pub async fn start(router: Router, addr: SocketAddr, tls: Option<Arc<ServerConfig>>, gate: Option<Gate>) -> io::Result<Self> {
+    pub async fn start(
+        router: Router,
+        addr: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        gate: Option<Gate>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
-        let server = Self { addr: listener.local_addr()?, router, tls, gate, running: Mutex::new(None) };
+        let server =
+            Self { addr: listener.local_addr()?, router, tls, gate, running: Mutex::new(None) };
         *server.running.lock().await = Some(server.spawn(listener));
         Ok(server)
     }
@@ -60,7 +66,11 @@ impl Server {
     /// `http://...` or `https://...`.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let host = if self.addr.ip().is_unspecified() { "127.0.0.1".to_owned() } else { self.addr.ip().to_string() };
+        let host = if self.addr.ip().is_unspecified() {
+            "127.0.0.1".to_owned()
+        } else {
+            self.addr.ip().to_string()
+        };
         let host = if self.addr.is_ipv6() { format!("[{host}]") } else { host };
         format!("{scheme}://{host}:{}", self.addr.port())
     }
@@ -118,7 +128,12 @@ async fn bind_again(addr: SocketAddr) -> io::Result<TcpListener> {
     Err(last.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrInUse)))
 }
 
-async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>, graceful: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    graceful: CancellationToken,
+) {
     // Dropped with this task, and the connections with it.
     let mut connections = JoinSet::new();
     loop {
@@ -135,7 +150,12 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>,
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_one(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, graceful: CancellationToken) {
+async fn serve_one(
+    stream: TcpStream,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    graceful: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
@@ -148,7 +168,11 @@ async fn serve_one(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, 
     }
 }
 
-async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router, graceful: CancellationToken) {
+async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    graceful: CancellationToken,
+) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
         async move {
@@ -156,7 +180,9 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, rou
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            if response.extensions().get::<Dropped>().is_some() { Err(Drop) } else { Ok(response) }
+            let marks = response.extensions();
+            let closed = marks.get::<Dropped>().is_some() || marks.get::<Refused>().is_some();
+            if closed { Err(Drop) } else { Ok(response) }
         }
     });
     let builder = auto::Builder::new(TokioExecutor::new()).http1_only();

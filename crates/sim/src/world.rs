@@ -12,7 +12,9 @@ use tokio::task::AbortHandle;
 
 use crate::{
     array::{Array, ArrayConfig},
-    cloud::{Cloud, CloudConfig, Profile, glance::ImageSeed, keystone::SeedConfig, neutron::NetworkSeed},
+    cloud::{
+        Cloud, CloudConfig, Profile, glance::ImageSeed, keystone::SeedConfig, neutron::NetworkSeed,
+    },
     control,
     faults::{FaultPlan, Gate, Partition},
     serve::Server,
@@ -70,8 +72,10 @@ pub struct WorldConfig {
     pub array: ArrayConfig,
     /// The sites.
     pub sites: [SiteConfig; 2],
-    /// Volume types, flavors and the arrays' replication as an operator would have set them up.
+    /// Volume types and the arrays' replication as an operator would have set them up.
     pub furnished: bool,
+    /// The usual flavors.
+    pub flavors: bool,
 }
 
 impl WorldConfig {
@@ -85,6 +89,7 @@ impl WorldConfig {
             profile: Profile::default(),
             sites: [SiteConfig::usual('a'), SiteConfig::usual('b')],
             furnished: true,
+            flavors: false,
         }
     }
 }
@@ -134,10 +139,14 @@ impl World {
             furnish(a, &b.array);
             furnish(b, &a.array);
         }
+        if config.flavors {
+            sites.iter().for_each(|s| s.cloud.add_usual_flavors());
+        }
         let keepers = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                sites.iter().map(|s| runtime.spawn(s.cloud.clone().keep_settled()).abort_handle()).collect()
-            }
+            Ok(runtime) => sites
+                .iter()
+                .map(|s| runtime.spawn(s.cloud.clone().keep_settled()).abort_handle())
+                .collect(),
             Err(_) => Vec::new(),
         };
         Self { sites, faults, keepers }
@@ -222,7 +231,6 @@ fn site(config: &WorldConfig, at: usize, faults: &FaultPlan) -> Site {
         management_address: own.management_address,
         ..config.array.clone()
     };
-    let call_ms = array_config.call_ms;
     let array = Array::new(array_config);
     let cloud = Cloud::new(CloudConfig {
         name: wanted.name.clone(),
@@ -237,7 +245,8 @@ fn site(config: &WorldConfig, at: usize, faults: &FaultPlan) -> Site {
         networks: wanted.networks.clone(),
         images: wanted.images.clone(),
     });
-    let array_gate = Gate::new(faults.clone(), &wanted.array, true, clock, call_ms);
+    // The array draws its latency itself, from `ArrayConfig::call_ms`.
+    let array_gate = Gate::new(faults.clone(), &wanted.array, true, clock, (0, 0));
     Site { cloud, array, array_gate }
 }
 
@@ -352,7 +361,8 @@ impl Served {
         let mut out = Vec::new();
         for (at, (site, served)) in world.sites.iter().zip(&self.sites).enumerate() {
             let letter = if at == 0 { 'A' } else { 'B' };
-            let mut put = |key: &str, value: String| out.push((format!("SIM_{letter}_{key}"), value));
+            let mut put =
+                |key: &str, value: String| out.push((format!("SIM_{letter}_{key}"), value));
             put("NAME", site.cloud.name.clone());
             put("REGION", site.cloud.region.clone());
             put("URL", served.cloud.url());
@@ -373,12 +383,18 @@ impl Served {
     }
 }
 
-async fn serve_site(site: &Site, authority: &Authority, options: &ServeOptions, at: usize) -> Result<ServedSite, ServeError> {
+async fn serve_site(
+    site: &Site,
+    authority: &Authority,
+    options: &ServeOptions,
+    at: usize,
+) -> Result<ServedSite, ServeError> {
     let names = [site.cloud.name.as_str(), &site.array.name()].map(str::to_owned);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let tls = authority.server_config(&names, options.ip)?;
     let listen = |port: u16| SocketAddr::new(options.ip, port);
-    let bind = |name: String, addr: SocketAddr| move |source| ServeError::Bind { name, addr, source };
+    let bind =
+        |name: String, addr: SocketAddr| move |source| ServeError::Bind { name, addr, source };
 
     let addr = listen(options.cloud_ports[at]);
     let cloud_tls = options.cloud_tls.then(|| tls.clone());

@@ -45,9 +45,9 @@ async fn refused_calls_have_no_effect() {
     let lab = Lab::new();
     let app = lab.app().await;
     lab.plan.add(Rule::new(Effect::Refuse).service("network").method("POST"));
-    assert!(make(&app, "n").await.dropped);
+    assert!(make(&app, "n").await.refused);
     assert!(!exists(&lab, "n"));
-    assert!(!app.get(NETWORKS).await.dropped, "other methods pass");
+    assert_eq!(app.get(NETWORKS).await.status, 200, "other methods pass");
     assert_eq!(lab.plan.counts(None)["refuse"], 1);
 }
 
@@ -124,7 +124,8 @@ async fn a_client_that_goes_away_does_not_stop_the_server() {
 async fn statuses_speak_the_services_own_words() {
     let lab = Lab::new();
     let app = lab.app().await;
-    let id = lab.plan.add(Rule::new(Effect::Status { code: 503, message: None, retry_after: Some(7) }));
+    let id =
+        lab.plan.add(Rule::new(Effect::Status { code: 503, message: None, retry_after: Some(7) }));
     let neutron = app.get(NETWORKS).await;
     assert_eq!(neutron.body["NeutronError"]["type"], "HTTPServiceUnavailable");
     assert_eq!(neutron.headers["retry-after"], "7");
@@ -184,7 +185,7 @@ async fn partitions_refuse_or_hang_until_they_end() {
     lab.plan.partition("site-b", Some(Partition::Refuse));
     assert_eq!(app.get(NETWORKS).await.status, 200, "another site");
     lab.plan.partition("site-a", Some(Partition::Refuse));
-    assert!(app.get(NETWORKS).await.dropped);
+    assert!(app.get(NETWORKS).await.refused);
     let dump = lab.raw("GET", "/_sim/dump", &[], None).await;
     assert_eq!(dump.body["name"], "site-a", "the tests' door stays open");
     lab.plan.partition("site-a", Some(Partition::Hang));
@@ -200,6 +201,23 @@ async fn partitions_refuse_or_hang_until_they_end() {
     assert_eq!(app.get(NETWORKS).await.status, 200);
 }
 
+#[tokio::test]
+async fn a_partition_loses_the_answers_of_calls_under_way() {
+    let lab = Lab::new();
+    let app = lab.app().await;
+    lab.plan.add(Rule::new(Effect::Slow { ms: 5_000 }).method("POST"));
+    let call = make(&app, "n");
+    tokio::pin!(call);
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut call).await.is_err());
+    lab.plan.partition("site-a", Some(Partition::Refuse));
+    let answer = moving(&lab, 10, call).await;
+    assert!(
+        answer.dropped && !answer.refused,
+        "nobody may take it for an effect that did not happen"
+    );
+    assert!(exists(&lab, "n"));
+}
+
 /// Outcomes of the same calls in another order.
 async fn outcomes(seed: u64, backwards: bool) -> Vec<bool> {
     let lab = Lab::with(seed, Profile::default());
@@ -211,8 +229,8 @@ async fn outcomes(seed: u64, backwards: bool) -> Vec<bool> {
     }
     let mut out = std::collections::BTreeMap::<String, Vec<bool>>::new();
     for path in paths {
-        let dropped = app.get(&path).await.dropped;
-        out.entry(path).or_default().push(dropped);
+        let refused = app.get(&path).await.refused;
+        out.entry(path).or_default().push(refused);
     }
     out.into_values().flatten().collect()
 }
@@ -232,21 +250,35 @@ async fn rules_come_and_go_over_http() {
     let lab = Lab::new();
     let app = lab.app().await;
     let rule = json!({"service": "network", "when": {"nth": [1]}, "effect": {"kind": "status", "code": 500}});
-    let added = lab.raw("POST", "/_sim/faults", &[("content-type", "application/json")], Some(rule)).await;
+    let added =
+        lab.raw("POST", "/_sim/faults", &[("content-type", "application/json")], Some(rule)).await;
     assert_eq!((added.status.as_u16(), &added.body), (201, &json!({"ids": [1]})));
     assert_eq!(app.get(NETWORKS).await.status, 500);
     assert_eq!(app.get(NETWORKS).await.status, 200);
     let listed = lab.raw("GET", "/_sim/faults", &[], None).await;
-    assert_eq!((listed.body["rules"][0]["hits"].as_u64(), listed.body["counts"]["status"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(
+        (listed.body["rules"][0]["hits"].as_u64(), listed.body["counts"]["status"].as_u64()),
+        (Some(1), Some(1))
+    );
     assert_eq!(listed.body["rules"][0]["rule"]["site"], "site-a");
     assert_eq!(lab.raw("DELETE", "/_sim/faults?id=9", &[], None).await.status, 404);
     assert_eq!(lab.raw("DELETE", "/_sim/faults", &[], None).await.status, 204);
-    let bad = lab.raw("POST", "/_sim/faults", &[("content-type", "application/json")], Some(json!({"effect": {"kind": "x"}}))).await;
+    let bad = lab
+        .raw(
+            "POST",
+            "/_sim/faults",
+            &[("content-type", "application/json")],
+            Some(json!({"effect": {"kind": "x"}})),
+        )
+        .await;
     assert_eq!(bad.status, 400);
     let quota = json!({"service": "network", "resource": "network", "limit": 1});
     lab.raw("POST", "/_sim/quota", &[("content-type", "application/json")], Some(quota)).await;
     assert_eq!(make(&app, "n").await.body["NeutronError"]["type"], "OverQuota");
     let policy = json!({"volume_extension:volume_manage": "role:protector"});
     lab.raw("POST", "/_sim/policy", &[("content-type", "application/json")], Some(policy)).await;
-    assert_eq!(lab.cloud.lock().policy("volume_extension:volume_manage", "rule:admin_api"), "role:protector");
+    assert_eq!(
+        lab.cloud.lock().policy("volume_extension:volume_manage", "rule:admin_api"),
+        "role:protector"
+    );
 }

@@ -44,7 +44,8 @@ async fn taken_and_impossible_addresses_are_refused() {
     let lab = Lab::new();
     let app = lab.app().await;
     let net = network(&app, "app-net").await;
-    let wish = json!({"fixed_ips": [{"ip_address": "10.10.0.77"}], "mac_address": "FA:16:3E:00:00:01"});
+    let wish =
+        json!({"fixed_ips": [{"ip_address": "10.10.0.77"}], "mac_address": "FA:16:3E:00:00:01"});
     let first = create(&app, &net, wish.clone()).await;
     assert_eq!(first.status, 201);
     assert_eq!(first.body["port"]["mac_address"], "fa:16:3e:00:00:01");
@@ -61,7 +62,10 @@ async fn taken_and_impossible_addresses_are_refused() {
     // The same MAC is fine in another network, and the address once the port is gone.
     let admin = lab.admin().await;
     let shared = network(&admin, "shared-net").await;
-    assert_eq!(create(&admin, &shared, json!({"mac_address": "fa:16:3e:00:00:01"})).await.status, 201);
+    assert_eq!(
+        create(&admin, &shared, json!({"mac_address": "fa:16:3e:00:00:01"})).await.status,
+        201
+    );
     let id = first.body["port"]["id"].as_str().unwrap();
     assert_eq!(app.delete(&format!("/network/v2.0/ports/{id}")).await.status, 204);
     assert_eq!(create(&app, &net, wish).await.status, 201);
@@ -83,19 +87,25 @@ async fn tenants_choose_no_addresses_on_a_shared_network() {
         let refused = create(&app, &net, wish.clone()).await;
         assert_eq!(error_type(&refused), (403, "PolicyNotAuthorized"), "{wish}");
     }
-    let subnet = app.get(&format!("/network/v2.0/subnets?network_id={net}")).await.body["subnets"][0]["id"].clone();
+    let subnet = app.get(&format!("/network/v2.0/subnets?network_id={net}")).await.body["subnets"]
+        [0]["id"]
+        .clone();
     assert_eq!(create(&app, &net, json!({"fixed_ips": [{"subnet_id": subnet}]})).await.status, 201);
     // The service user may, for the tenant.
     let service = lab.login("protector", "service").await;
     let wish = json!({"project_id": app.project_id(), "mac_address": "fa:16:3e:00:00:03", "fixed_ips": [{"ip_address": "192.168.100.50"}]});
     let made = create(&service, &net, wish).await;
-    assert_eq!((made.status.as_u16(), made.body["port"]["project_id"].as_str()), (201, Some(app.project_id().as_str())));
+    assert_eq!(
+        (made.status.as_u16(), made.body["port"]["project_id"].as_str()),
+        (201, Some(app.project_id().as_str()))
+    );
 }
 
 #[tokio::test]
 async fn bindings_are_for_admins_and_profiles_for_services() {
     let lab = Lab::new();
-    let (admin, service, app) = (lab.admin().await, lab.login("protector", "service").await, lab.app().await);
+    let (admin, service, app) =
+        (lab.admin().await, lab.login("protector", "service").await, lab.app().await);
     let net = network(&app, "app-net").await;
     let profile = json!({"binding:profile": {"pci_slot": "0000:00:01.0"}});
     assert_eq!(error_type(&create(&admin, &net, profile.clone()).await).0, 403);
@@ -119,9 +129,23 @@ async fn tenants_do_not_see_each_other() {
     assert_eq!(other.delete(&path).await.status, 404);
     assert_eq!(error_type(&create(&other, &net, json!({})).await), (404, "NetworkNotFound"));
     let networks = other.get("/network/v2.0/networks").await;
-    let names: Vec<&str> = networks.body["networks"].as_array().unwrap().iter().map(|n| n["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"other-net") && names.contains(&"shared-net") && !names.contains(&"app-net"));
-    let foreign = create(&other, &network(&other, "other-net").await, json!({"project_id": app.project_id()})).await;
+    let names: Vec<&str> = networks.body["networks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.contains(&"other-net")
+            && names.contains(&"shared-net")
+            && !names.contains(&"app-net")
+    );
+    let foreign = create(
+        &other,
+        &network(&other, "other-net").await,
+        json!({"project_id": app.project_id()}),
+    )
+    .await;
     assert_eq!(foreign.status, 403);
 }
 
@@ -133,7 +157,8 @@ async fn the_default_group_is_made_on_first_use_and_groups_in_use_stay() {
     let default = groups.body["security_groups"][0].clone();
     let rules = default["security_group_rules"].as_array().unwrap();
     assert_eq!(rules.iter().filter(|r| r["remote_group_id"] == default["id"]).count(), 2);
-    let made = app.post("/network/v2.0/security-groups", json!({"security_group": {"name": "web"}})).await;
+    let made =
+        app.post("/network/v2.0/security-groups", json!({"security_group": {"name": "web"}})).await;
     let web = made.body["security_group"]["id"].as_str().unwrap().to_owned();
     let rule = json!({"security_group_rule": {"security_group_id": web, "direction": "ingress", "protocol": "tcp", "port_range_min": 80, "port_range_max": 80, "remote_group_id": web}});
     let path = "/network/v2.0/security-group-rules";
@@ -150,7 +175,9 @@ async fn the_default_group_is_made_on_first_use_and_groups_in_use_stay() {
     assert_eq!(app.delete(&group).await.status, 204);
     let missing = create(&app, &net, json!({"security_groups": [web]})).await;
     assert_eq!(error_type(&missing), (404, "SecurityGroupNotFound"));
-    let protected = app.delete(&format!("/network/v2.0/security-groups/{}", default["id"].as_str().unwrap())).await;
+    let protected = app
+        .delete(&format!("/network/v2.0/security-groups/{}", default["id"].as_str().unwrap()))
+        .await;
     assert_eq!(error_type(&protected), (409, "SecurityGroupCannotRemoveDefault"));
 }
 
@@ -162,7 +189,10 @@ async fn port_security_off_means_no_groups() {
     let open = create(&app, &net, json!({"port_security_enabled": false})).await;
     assert_eq!(open.body["port"]["security_groups"], json!([]));
     let pairs = json!({"port_security_enabled": false, "allowed_address_pairs": [{"ip_address": "10.10.0.9"}]});
-    assert_eq!(error_type(&create(&app, &net, pairs).await), (409, "AddressPairAndPortSecurityRequired"));
+    assert_eq!(
+        error_type(&create(&app, &net, pairs).await),
+        (409, "AddressPairAndPortSecurityRequired")
+    );
 }
 
 #[tokio::test]
@@ -188,10 +218,19 @@ async fn lists_filter_page_and_pick_fields() {
     let app = lab.app().await;
     let net = network(&app, "app-net").await;
     for n in 0..5 {
-        let port = create(&app, &net, json!({"name": format!("p{n}"), "device_id": format!("d{}", n % 2)})).await;
+        let port = create(
+            &app,
+            &net,
+            json!({"name": format!("p{n}"), "device_id": format!("d{}", n % 2)}),
+        )
+        .await;
         let id = port.body["port"]["id"].as_str().unwrap().to_owned();
         if n < 2 {
-            app.put(&format!("/network/v2.0/ports/{id}/tags"), json!({"tags": ["blue", format!("n{n}")]})).await;
+            app.put(
+                &format!("/network/v2.0/ports/{id}/tags"),
+                json!({"tags": ["blue", format!("n{n}")]}),
+            )
+            .await;
         }
     }
     let count = |answer: &Answer| answer.body["ports"].as_array().unwrap().len();
@@ -206,7 +245,13 @@ async fn lists_filter_page_and_pick_fields() {
     let mut names = Vec::new();
     loop {
         let page = app.get(&path).await;
-        names.extend(page.body["ports"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap().to_owned()));
+        names.extend(
+            page.body["ports"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| p["name"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page.body["ports_links"][0]["href"].as_str() else { break };
         path = next.strip_prefix("http://site-a.sim").unwrap().to_owned();
     }
@@ -241,9 +286,15 @@ async fn networks_and_subnets_in_use_stay_and_cidrs_do_not_overlap() {
     assert_eq!(app.post("/network/v2.0/subnets", subnet("172.16.0.0/28")).await.status, 400);
     create(&app, &net, json!({})).await;
     create(&app, &net, json!({})).await;
-    assert_eq!(error_type(&create(&app, &net, json!({})).await), (409, "IpAddressGenerationFailure"));
+    assert_eq!(
+        error_type(&create(&app, &net, json!({})).await),
+        (409, "IpAddressGenerationFailure")
+    );
     // Outside the pool is fine if it is asked for.
-    assert_eq!(create(&app, &net, json!({"fixed_ips": [{"ip_address": "172.16.0.6"}]})).await.status, 201);
+    assert_eq!(
+        create(&app, &net, json!({"fixed_ips": [{"ip_address": "172.16.0.6"}]})).await.status,
+        201
+    );
     let path = format!("/network/v2.0/networks/{net}");
     assert_eq!(error_type(&app.delete(&path).await), (409, "NetworkInUse"));
     let sub = format!("/network/v2.0/subnets/{}", made.body["subnet"]["id"].as_str().unwrap());
@@ -254,7 +305,10 @@ async fn networks_and_subnets_in_use_stay_and_cidrs_do_not_overlap() {
     }
     assert_eq!(app.delete(&path).await.status, 204);
     assert_eq!(app.get(&sub).await.status, 404, "subnets go with their network");
-    assert_eq!(app.post("/network/v2.0/networks", json!({"network": {"shared": true}})).await.status, 403);
+    assert_eq!(
+        app.post("/network/v2.0/networks", json!({"network": {"shared": true}})).await.status,
+        403
+    );
 }
 
 #[tokio::test]
@@ -262,17 +316,24 @@ async fn nova_plugs_and_unplugs_ports() {
     let lab = Lab::new();
     let app = lab.app().await;
     let net = network(&app, "app-net").await;
-    let mut guard = lab.cloud.lock();
-    let new = NewPort { network_id: net.clone(), project_id: app.project_id(), ..NewPort::default() };
-    let port = guard.create_port_for(&lab.cloud, new).unwrap();
-    let id = port.common.id.clone();
-    let bound = guard.bind_port(&lab.cloud, &id, "server-1", "compute:nova", "compute-1").unwrap();
-    assert_eq!(bound.status(), "ACTIVE");
-    let taken = guard.bind_port(&lab.cloud, &id, "server-2", "compute:nova", "compute-1").unwrap_err();
-    assert_eq!(taken.status, 409);
-    drop(guard);
+    let id = {
+        let mut state = lab.cloud.lock();
+        let new =
+            NewPort { network_id: net.clone(), project_id: app.project_id(), ..NewPort::default() };
+        let id = state.create_port_for(&lab.cloud, new).unwrap().common.id;
+        let bound =
+            state.bind_port(&lab.cloud, &id, "server-1", "compute:nova", "compute-1").unwrap();
+        assert_eq!(bound.status(), "ACTIVE");
+        let taken =
+            state.bind_port(&lab.cloud, &id, "server-2", "compute:nova", "compute-1").unwrap_err();
+        assert_eq!(taken.status, 409);
+        id
+    };
     let mac = json!({"port": {"mac_address": "fa:16:3e:00:00:09"}});
-    assert_eq!(error_type(&app.put(&format!("/network/v2.0/ports/{id}"), mac).await), (409, "PortBound"));
+    assert_eq!(
+        error_type(&app.put(&format!("/network/v2.0/ports/{id}"), mac).await),
+        (409, "PortBound")
+    );
     let mut guard = lab.cloud.lock();
     guard.unbind_port(&lab.cloud, &id);
     assert_eq!(guard.neutron.ports[&id].status(), "DOWN");
@@ -291,13 +352,24 @@ async fn images_are_made_filled_patched_and_hidden_from_others() {
     assert_eq!(app.put(&format!("{path}/file"), json!("bytes")).await.status, 204);
     assert_eq!(app.put(&format!("{path}/file"), json!("bytes")).await.status, 409);
     let shown = app.get(&path).await;
-    assert_eq!((shown.body["status"].as_str(), shown.body["size"].as_u64()), (Some("active"), Some(7)));
+    assert_eq!(
+        (shown.body["status"].as_str(), shown.body["size"].as_u64()),
+        (Some("active"), Some(7))
+    );
     assert_eq!(&app.get(&format!("{path}/file")).await.bytes[..], b"\"bytes\"");
     let patch = json!([{"op": "replace", "path": "/name", "value": "silver"}, {"op": "add", "path": "/os_type", "value": "linux"}, {"op": "remove", "path": "/hw_firmware_type"}]);
     let patched = app.patch(&path, patch).await;
-    assert_eq!((patched.body["name"].as_str(), patched.body["os_type"].as_str()), (Some("silver"), Some("linux")));
+    assert_eq!(
+        (patched.body["name"].as_str(), patched.body["os_type"].as_str()),
+        (Some("silver"), Some("linux"))
+    );
     assert!(patched.body.get("hw_firmware_type").is_none());
-    assert_eq!(app.patch(&path, json!([{"op": "replace", "path": "/visibility", "value": "public"}])).await.status, 403);
+    assert_eq!(
+        app.patch(&path, json!([{"op": "replace", "path": "/visibility", "value": "public"}]))
+            .await
+            .status,
+        403
+    );
     assert_eq!(other.get(&path).await.status, 404);
     assert_eq!(other.get("/image/v2/images").await.body["images"].as_array().unwrap().len(), 1);
     assert_eq!(other.get("/image/v2/images?visibility=private").await.body["images"], json!([]));
@@ -311,7 +383,8 @@ async fn images_are_made_filled_patched_and_hidden_from_others() {
 async fn glance_says_html_to_those_who_do_not_ask_for_json() {
     let lab = Lab::new();
     let app = lab.app().await;
-    let plain = lab.raw("GET", "/image/v2/images/none", &[("x-auth-token", &app.secret)], None).await;
+    let plain =
+        lab.raw("GET", "/image/v2/images/none", &[("x-auth-token", &app.secret)], None).await;
     assert_eq!(plain.status, 404);
     assert!(String::from_utf8_lossy(&plain.bytes).contains("<title>404 Not Found</title>"));
     assert_eq!(app.get("/image/v2/images/none").await.body["title"], "Not Found");

@@ -7,6 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::StoreError;
 
+/// Characters that a name or an id may have.
+pub(crate) const WORD_LENGTH: usize = 255;
+
 /// A row while it is being read: names itself in errors.
 #[derive(Clone, Copy)]
 pub(crate) struct Row<'a> {
@@ -53,7 +56,11 @@ impl Row<'_> {
         text.map(|text| self.time(column, text)).transpose()
     }
 
-    pub(crate) fn json<T: DeserializeOwned>(&self, column: &str, text: &str) -> Result<T, StoreError> {
+    pub(crate) fn json<T: DeserializeOwned>(
+        &self,
+        column: &str,
+        text: &str,
+    ) -> Result<T, StoreError> {
         serde_json::from_str(text).map_err(|error| self.corrupt(column, error))
     }
 
@@ -78,6 +85,20 @@ pub(crate) fn time_text(time: DateTime<Utc>) -> String {
 /// JSON for a column.
 pub(crate) fn json_text<T: Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::invalid(what, error.to_string()))
+}
+
+/// A name or id for a column: what fits into every database.
+pub(crate) fn word(what: &'static str, text: &str) -> Result<String, StoreError> {
+    if text.chars().count() > WORD_LENGTH || text.contains('\0') {
+        let reason = format!("must have at most {WORD_LENGTH} characters and none of them NUL");
+        return Err(StoreError::invalid(what, reason));
+    }
+    Ok(text.to_owned())
+}
+
+/// Free text from elsewhere: PostgreSQL takes no NUL, and no record may fail for that.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// A counter for a column.

@@ -8,8 +8,8 @@ use std::{
 
 use protector_types::{Clock, SiteId};
 use sea_orm::{
-    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction,
-    DbBackend, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use sea_orm_migration::MigratorTrait;
@@ -90,15 +90,15 @@ impl Store {
         let (kind, url) = plain_url(url)?;
         let (writer, reader) = match kind {
             DbBackend::Sqlite if url.contains(":memory:") => {
-                let only = Database::connect(sqlite_options(&url, 1)).await?;
+                let only = open(sqlite_options(&url, 1)).await?;
                 (only.clone(), only)
             }
             DbBackend::Sqlite => {
-                let writer = Database::connect(sqlite_options(&url, 1)).await?;
-                (writer, Database::connect(sqlite_options(&url, SQLITE_READERS)).await?)
+                let writer = open(sqlite_options(&url, 1)).await?;
+                (writer, open(sqlite_options(&url, SQLITE_READERS)).await?)
             }
             _ => {
-                let both = Database::connect(server_options(&url)).await?;
+                let both = open(server_options(&url)).await?;
                 (both.clone(), both)
             }
         };
@@ -222,6 +222,15 @@ fn plain_url(url: &str) -> Result<(DbBackend, String), StoreError> {
     }
 }
 
+/// The URL may hold a password, and the driver's messages may hold the URL.
+async fn open(options: ConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    let url = options.get_url().to_owned();
+    Database::connect(options).await.map_err(|error| StoreError::Unavailable {
+        reason: error.to_string().replace(&url, "(database URL)"),
+        rolled_back: false,
+    })
+}
+
 fn quiet(url: &str, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
@@ -253,9 +262,7 @@ fn sqlite_options(url: &str, connections: u32) -> ConnectOptions {
 
 fn server_options(url: &str) -> ConnectOptions {
     let mut options = quiet(url, SERVER_CONNECTIONS);
-    options
-        .connect_timeout(PATIENCE)
-        .test_before_acquire_if_idle_for(Duration::from_secs(5));
+    options.connect_timeout(PATIENCE).test_before_acquire_if_idle_for(Duration::from_secs(5));
     options
 }
 
@@ -273,6 +280,14 @@ mod tests {
         ];
         for (given, plain) in cases {
             assert_eq!(plain_url(given).unwrap().1, plain);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_url_that_cannot_be_read_is_refused_without_its_password() {
+        for url in ["mysql://user:hunter2@ho st/db", "postgres://user:hunter2@[::/db"] {
+            let error = open(server_options(url)).await.unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 

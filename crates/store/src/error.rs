@@ -184,10 +184,7 @@ impl From<DbErr> for StoreError {
 }
 
 /// A duplicate as [`StoreError::AlreadyExists`], everything else as it is.
-pub(crate) fn duplicate(
-    what: &'static str,
-    id: impl ToString,
-) -> impl FnOnce(DbErr) -> StoreError {
+pub(crate) fn duplicate(what: &'static str, id: impl ToString) -> impl FnOnce(DbErr) -> StoreError {
     move |error| match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => {
             StoreError::AlreadyExists { what, id: id.to_string() }
@@ -208,7 +205,8 @@ pub(crate) fn raced(error: DbErr) -> StoreError {
 
 /// Deadlocks, serialization failures and lock time-outs: PostgreSQL and MySQL roll one of the parties back.
 fn was_rolled_back(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) =
+        error
     else {
         return false;
     };

@@ -11,6 +11,8 @@ use sea_orm_migration::{
     },
 };
 
+use crate::convert::WORD_LENGTH;
+
 /// All migrations, in order.
 pub(crate) struct Migrator;
 
@@ -334,7 +336,7 @@ impl TableDdl {
     fn column(backend: DbBackend, (name, kind, nullable): Column) -> ColumnDef {
         let mut column = ColumnDef::new(Alias::new(name));
         match (kind, backend) {
-            (Word, _) => column.string_len(255),
+            (Word, _) => column.string_len(WORD_LENGTH as u32),
             (Time, _) => column.string_len(32),
             // MySQL's TEXT ends at 64 KiB.
             (Text, DbBackend::MySql) => column.custom("longtext"),
@@ -343,7 +345,11 @@ impl TableDdl {
             (Small, _) => column.integer(),
             (Flag, _) => column.boolean(),
         };
-        if nullable { column.null() } else { column.not_null() };
+        if nullable {
+            column.null()
+        } else {
+            column.not_null()
+        };
         column
     }
 

@@ -1,8 +1,8 @@
 //! Keyset pagination: the cost of a page does not depend on its depth.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, Order, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, Order, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 
 use crate::StoreError;
@@ -76,11 +76,10 @@ impl<E: EntityTrait> Keys<E> {
         let sort = self.column(request.sort_key.as_deref())?;
         let mut select = filtered;
         if let Some(marker) = &request.marker {
-            let row = scoped
-                .filter(self.id.eq(marker.as_str()))
-                .one(conn)
-                .await?
-                .ok_or_else(|| StoreError::invalid("marker", format!("there is no {} {marker}", self.what)))?;
+            let row =
+                scoped.filter(self.id.eq(marker.as_str())).one(conn).await?.ok_or_else(|| {
+                    StoreError::invalid("marker", format!("there is no {} {marker}", self.what))
+                })?;
             select = select.filter(after(sort, self.id, &row, request.descending));
         }
         let order = if request.descending { Order::Desc } else { Order::Asc };

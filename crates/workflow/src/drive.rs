@@ -216,12 +216,11 @@ impl Drive {
         if paused { Next::Phase(phase) } else { Next::End(DriveEnd::Interrupted) }
     }
 
-    /// Back. `uncertain`: the last call may still land, so the undo waits for it to settle first.
-    pub async fn backward(self, output: Option<Arc<Value>>, uncertain: bool, patience: Duration) -> UndoEnd {
+    /// Back. `uncertain`: the last call may still land, so the undo waits for it to settle first. Tries at least once.
+    pub async fn backward(self, output: Option<Arc<Value>>, uncertain: bool) -> UndoEnd {
         if uncertain && !self.pause(self.step.settle()).await {
             return UndoEnd::Interrupted;
         }
-        let give_up_at = self.clock().monotonic() + patience;
         let mut attempt = 0u32;
         loop {
             if self.stopped() {
@@ -239,7 +238,7 @@ impl Drive {
                     (self.backoff(attempt), why)
                 }
             };
-            if self.clock().monotonic() >= give_up_at {
+            if self.out_of_time() {
                 return UndoEnd::Failed(StepError::new(format!("no end within the deadline; last: {why}")));
             }
             if !self.pause(pause).await {

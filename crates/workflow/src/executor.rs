@@ -31,6 +31,10 @@ pub struct ExecutorConfig {
     pub max_in_flight: usize,
     /// Patience of an undo.
     pub undo_patience: Duration,
+    /// How often a step whose deadline passed while no engine was there gets fresh patience before a person is asked.
+    pub unattended_attempts: u32,
+    /// How many engines may take over one undo, each with the whole patience, before a person is asked.
+    pub undo_takeovers: u32,
     /// After [`Control::Release`]: how long calls under way may take to answer before they are dropped. What is
     /// dropped stays started in the journal, and the next engine looks for it.
     pub drain: Duration,
@@ -38,7 +42,7 @@ pub struct ExecutorConfig {
 
 impl Default for ExecutorConfig {
     fn default() -> Self {
-        Self { max_in_flight: 1024, undo_patience: Duration::from_secs(600), drain: Duration::from_secs(25) }
+        Self { max_in_flight: 1024, undo_patience: Duration::from_secs(600), unattended_attempts: 3, undo_takeovers: 10, drain: Duration::from_secs(25) }
     }
 }
 

@@ -26,7 +26,7 @@ pub enum EntryKind {
     Started {
         /// Step id.
         step: String,
-        /// From 1.
+        /// From 1; counted anew when a person let the operation go on.
         attempt: u32,
         /// Resolved.
         input: Value,

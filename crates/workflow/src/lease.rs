@@ -45,6 +45,11 @@ impl Lease {
         self.fence
     }
 
+    /// The end, by the holder's monotonic clock.
+    pub fn valid_until(&self) -> Duration {
+        Duration::from_millis(self.valid_until_ms.load(Ordering::Acquire))
+    }
+
     /// How long it still holds.
     pub fn remaining(&self) -> Duration {
         if self.revoked.is_cancelled() {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use protector_types::{DomainEffect, OperationStatus};
 use serde_json::Value;
@@ -315,27 +316,40 @@ impl<'a> Run<'a> {
         self.record(EntryKind::Ended { status, error }, batch);
     }
 
+    fn deadline_after(&self, patience: chrono::Duration) -> DateTime<Utc> {
+        self.executor.clock.now().checked_add_signed(patience).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// The number of the next attempt at something that an earlier engine began, or none if it goes on under the
+    /// patience that it has. Time that passed while no engine was there is forgiven a few times, not forever.
+    fn next_attempt(&self, step: usize, attempt: u32, deadline_at: DateTime<Utc>) -> Option<u32> {
+        let allowed = self.executor.config.unattended_attempts;
+        if self.state.is_renewed(step) {
+            return Some(1);
+        }
+        (deadline_at <= self.executor.clock.now() && attempt < allowed).then_some(attempt + 1)
+    }
+
     fn launch_forward(&mut self, step: usize, batch: &mut Batch) {
         let plan = self.state.plan().clone();
         let planned = &plan.steps[step];
-        let now = self.executor.clock.now();
-        let patience = chrono::Duration::seconds(i64::try_from(planned.deadline_sec).unwrap_or(i64::MAX / 4096));
-        let deadline_at = now.checked_add_signed(patience).unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC);
-        let (input, attempt, resumed) = match self.state.step(step) {
-            StepState::Started { deadline_at, .. } if *deadline_at > now => {
-                self.in_flight.insert(step);
-                batch.launches.push(Launch::Forward { step, resumed: true });
-                return;
-            }
-            StepState::Started { attempt, .. } => {
+        let (input, attempt, resumed) = match *self.state.step(step) {
+            StepState::Started { attempt, deadline_at } => {
+                let Some(attempt) = self.next_attempt(step, attempt, deadline_at) else {
+                    self.in_flight.insert(step);
+                    batch.launches.push(Launch::Forward { step, resumed: true });
+                    return;
+                };
                 let input = self.state.input(step).map(|i| i.as_ref().clone()).unwrap_or(Value::Null);
-                (Ok(input), attempt + 1, true)
+                (Ok(input), attempt, true)
             }
             // A step that an operator retries was started before: look first.
             _ => (self.resolve(step), 1, self.state.input(step).is_some()),
         };
         match input {
             Ok(input) => {
+                let seconds = i64::try_from(planned.deadline_sec).unwrap_or(i64::MAX / 4096);
+                let deadline_at = self.deadline_after(chrono::Duration::seconds(seconds));
                 let kind = EntryKind::Started { step: planned.id.clone(), attempt, input, deadline_at };
                 self.record(kind, batch);
                 self.in_flight.insert(step);
@@ -370,6 +384,16 @@ impl<'a> Run<'a> {
         batch.launches.push(Launch::Back { step, uncertain });
     }
 
+    /// The end of an undo's patience. An undo that goes from engine to engine gets one more try in the end.
+    fn undo_deadline(&self, step: usize) -> DateTime<Utc> {
+        let config = &self.executor.config;
+        if self.state.undo_takeovers(step) > config.undo_takeovers {
+            return self.executor.clock.now();
+        }
+        let patience = chrono::Duration::from_std(config.undo_patience);
+        self.deadline_after(patience.unwrap_or(chrono::Duration::MAX))
+    }
+
     fn step(&mut self, kind: &str) -> Option<Arc<dyn DynStep>> {
         if let Some(step) = self.steps.get(kind) {
             return Some(step.clone());
@@ -392,7 +416,6 @@ impl<'a> Run<'a> {
         let drive = self.drive(step, &launch);
         let (scope, lease) = (self.executor.scope.clone(), self.executor.lease.clone());
         let output = self.state.outputs().0.get(&planned.id).cloned();
-        let patience = self.executor.config.undo_patience;
         self.tasks.spawn(async move {
             let work = Box::pin(async move {
                 let call = async {
@@ -401,7 +424,7 @@ impl<'a> Run<'a> {
                             Report::Forward { step, end: drive.forward().await }
                         }
                         Launch::Back { step, uncertain } => {
-                            let end = drive.backward(output, uncertain, patience).await;
+                            let end = drive.backward(output, uncertain).await;
                             Report::Back { step, end }
                         }
                     }
@@ -419,7 +442,7 @@ impl<'a> Run<'a> {
         let index = launch.step();
         let deadline_at = match self.state.step(index) {
             StepState::Started { deadline_at, .. } => *deadline_at,
-            _ => executor.clock.now(),
+            _ => self.undo_deadline(index),
         };
         let back = matches!(launch, Launch::Back { .. });
         Drive {

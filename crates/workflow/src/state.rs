@@ -133,6 +133,12 @@ pub struct State {
     left_dependents: Vec<usize>,
     /// Something may be left, nothing that depends on it, and its undo has not failed.
     pub(crate) undoable: BTreeSet<usize>,
+    /// Engines that took the operation so far.
+    claims: u32,
+    /// Per step: `claims` when its undo was begun, or when a person let it go on.
+    undo_since: Vec<u32>,
+    /// Begun before a person let the operation go on: they get fresh patience.
+    renewed: BTreeSet<usize>,
     /// Left as they are on a person's word.
     left_behind: BTreeSet<usize>,
     /// A person wants it taken back; not in the journal until it is decided.
@@ -187,6 +193,9 @@ impl State {
             settled: vec![false; count],
             left_dependents: vec![0; count],
             undoable: BTreeSet::new(),
+            claims: 0,
+            undo_since: vec![0; count],
+            renewed: BTreeSet::new(),
             left_behind: BTreeSet::new(),
             cancel: None,
             running_per_stage: vec![0; plan.stages.len()],
@@ -254,6 +263,16 @@ impl State {
         self.last_seq
     }
 
+    /// How many engines have taken this step's undo over since it was begun, or since a person let it go on.
+    pub fn undo_takeovers(&self, index: usize) -> u32 {
+        self.claims.saturating_sub(self.undo_since[index])
+    }
+
+    /// True if a person let the operation go on after this step's run was begun: it gets fresh patience.
+    pub fn is_renewed(&self, index: usize) -> bool {
+        self.renewed.contains(&index)
+    }
+
     /// True once a step that cannot be taken back is done.
     pub fn past_no_return(&self) -> bool {
         self.past_no_return
@@ -276,7 +295,7 @@ impl State {
     pub fn apply(&mut self, seq: u64, entry: &EntryKind) {
         self.last_seq = self.last_seq.max(seq);
         match entry {
-            EntryKind::Claimed { .. } => {}
+            EntryKind::Claimed { .. } => self.claims += 1,
             EntryKind::Started { step, attempt, input, deadline_at } => {
                 self.at(step, |state, i| state.start(i, seq, *attempt, input, *deadline_at));
             }
@@ -304,7 +323,10 @@ impl State {
                 self.cancel = None;
                 self.ready.clear();
             }
-            EntryKind::UndoStarted { step } => self.at(step, |state, i| state.turn(i, StepState::Undoing)),
+            EntryKind::UndoStarted { step } => self.at(step, |state, i| {
+                state.undo_since[i] = state.claims;
+                state.turn(i, StepState::Undoing);
+            }),
             EntryKind::Undone { step, note } => self.at(step, |state, i| {
                 state.turn(i, StepState::Undone);
                 if let Some(note) = note {
@@ -334,6 +356,7 @@ impl State {
 
     fn start(&mut self, index: usize, seq: u64, attempt: u32, input: &Value, deadline_at: DateTime<Utc>) {
         self.ready.remove(&index);
+        self.renewed.remove(&index);
         self.intent_seq[index] = seq;
         let fresh = self.inputs[index].replace(Arc::new(input.clone())).is_none();
         if fresh {
@@ -458,7 +481,14 @@ impl State {
         self.undo_failures.clear();
         for index in 0..self.steps.len() {
             match self.steps[index] {
-                StepState::UndoFailed => self.turn(index, StepState::Undoing),
+                StepState::UndoFailed | StepState::Undoing => {
+                    // The next engine's claim is not a takeover.
+                    self.undo_since[index] = self.claims + 1;
+                    self.turn(index, StepState::Undoing);
+                }
+                StepState::Started { .. } => {
+                    self.renewed.insert(index);
+                }
                 StepState::Failed if self.mode == Mode::Forward => {
                     self.failures.retain(|f| f.step != index || f.warning);
                     self.turn(index, StepState::Waiting);

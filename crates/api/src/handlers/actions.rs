@@ -37,6 +37,7 @@ pub async fn act(
     PathOf(path): PathOf<GroupPath>,
     RawBody(bytes): RawBody,
 ) -> ApiResult<Response> {
+    call.tenant(&path.tenant_id)?;
     call.no_query()?;
     let action = read_action(&bytes, call.version)?;
     let loaded = find(&call, &path).await?;
@@ -60,9 +61,9 @@ pub async fn sync(
     PathOf(path): PathOf<GroupPath>,
     RawBody(bytes): RawBody,
 ) -> ApiResult<Response> {
+    let loaded = load(&call, &path, Rule::ConsistencyGroupSync).await?;
     call.no_query()?;
     read_optional_body::<EmptyBody>(&bytes, call.version)?;
-    let loaded = load(&call, &path, Rule::ConsistencyGroupSync).await?;
     let key = idempotency(&call, loaded.id(), r#"{"sync_volumes":{}}"#)?;
     let request = convert::action(Action::SyncVolumes, ActionParamsBody::default(), key);
     start(&call, &loaded, request).await
@@ -79,14 +80,14 @@ fn rule_of(call: &Call, request: &ActionRequest) -> ApiResult<Rule> {
         | Action::Reprotect => call.core().resolve_action(request)?.as_str(),
         other => other.as_str(),
     };
-    Rule::for_action(word)
-        .ok_or_else(|| ApiError::new(Code::Internal, format!("no policy rule for the action {word}")))
+    Rule::for_action(word).ok_or_else(|| {
+        ApiError::new(Code::Internal, format!("no policy rule for the action {word}"))
+    })
 }
 
 async fn start(call: &Call, loaded: &LoadedGroup, request: ActionRequest) -> ApiResult<Response> {
     let project = &loaded.project;
-    let record =
-        call.core().start_operation(&call.caller(), project, loaded.id(), request).await?;
+    let record = call.core().start_operation(&call.caller(), project, loaded.id(), request).await?;
     let place = location(call, &format!("/v1/{project}/operations/{}", record.id));
     let warnings = warning_headers(call.version, &record.warnings);
     let operation = convert::operation(record).for_version(call.version);

@@ -58,7 +58,9 @@ pub async fn list(call: Call, PathOf(path): PathOf<OperationPath>) -> ApiResult<
     let marker: Option<u64> = query.parsed("marker")?;
     query.finish()?;
     let last_event: Option<u64> = match call.header("last-event-id")? {
-        Some(text) => Some(text.trim().parse().map_err(|e| invalid("Last-Event-ID", format!("{e}")))?),
+        Some(text) => {
+            Some(text.trim().parse().map_err(|e| invalid("Last-Event-ID", format!("{e}")))?)
+        }
         None => None,
     };
     let after = last_event.or(marker).unwrap_or(0);
@@ -111,7 +113,9 @@ impl Follower {
             if let Some(view) = self.ready.pop_front() {
                 self.after = view.seq;
                 let data = serde_json::to_string(&view).unwrap_or_default();
-                return Some(Event::default().id(view.seq.to_string()).event(view.event).data(data));
+                return Some(
+                    Event::default().id(view.seq.to_string()).event(view.event).data(data),
+                );
             }
             if self.ended {
                 return None;
@@ -130,7 +134,9 @@ impl Follower {
                 Err(refusal) => {
                     tracing::warn!(operation = %self.operation, %refusal, "the journal cannot be followed");
                     self.ended = true;
-                    return Some(Event::default().event("error").data("the journal cannot be read"));
+                    return Some(
+                        Event::default().event("error").data("the journal cannot be read"),
+                    );
                 }
             }
         }

@@ -40,8 +40,7 @@ pub async fn create(
     let request: GroupCreateBody = read_body(&bytes, call.version)?;
     let new = convert::new_group(request.protection_group);
     let detail = call.core().create_group(&call.caller(), &project, new).await?;
-    let place =
-        location(&call, &format!("/v1/{project}/protection-groups/{}", detail.group.id));
+    let place = location(&call, &format!("/v1/{project}/protection-groups/{}", detail.group.id));
     Ok((StatusCode::CREATED, place, tagged(detail, project)))
 }
 

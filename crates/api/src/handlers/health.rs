@@ -18,7 +18,10 @@ use crate::{
     get, path = "/v1/{tenant_id}/protection-groups/{pg_id}/health", tag = "health", params(GroupPath),
     responses((status = 200, description = "The health", body = GroupHealthBody), ShowFails)
 )]
-pub async fn group(call: Call, PathOf(path): PathOf<GroupPath>) -> ApiResult<Json<GroupHealthBody>> {
+pub async fn group(
+    call: Call,
+    PathOf(path): PathOf<GroupPath>,
+) -> ApiResult<Json<GroupHealthBody>> {
     let loaded = load(&call, &path, Rule::HealthShow).await?;
     call.no_query()?;
     let health = call.core().group_health(&loaded.project, loaded.id()).await?;

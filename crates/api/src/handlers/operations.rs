@@ -44,11 +44,8 @@ pub async fn list(call: Call, PathOf(path): PathOf<TenantPath>) -> ApiResult<Jso
     query.finish()?;
     let page = call.core().list_operations(&project, filter, page).await?;
     let operations_links = call.next_link(page.more, page.items.last().map(|it| it.id));
-    let operations = page
-        .items
-        .into_iter()
-        .map(|it| convert::operation(it).for_version(call.version))
-        .collect();
+    let operations =
+        page.items.into_iter().map(|it| convert::operation(it).for_version(call.version)).collect();
     Ok(Json(OperationsBody { operations, operations_links }))
 }
 
@@ -74,14 +71,14 @@ fn filter(query: &mut Query, version: Microversion) -> ApiResult<OperationFilter
     get, path = "/v1/{tenant_id}/operations/{op_id}", tag = "operations", params(OperationPath),
     responses((status = 200, description = "The operation", body = OperationBody), ShowFails)
 )]
-pub async fn show(
-    call: Call,
-    PathOf(path): PathOf<OperationPath>,
-) -> ApiResult<impl IntoResponse> {
+pub async fn show(call: Call, PathOf(path): PathOf<OperationPath>) -> ApiResult<impl IntoResponse> {
     let project = call.tenant(&path.tenant_id)?;
     let record = call.core().operation(&project, id("Operation", &path.op_id)?).await?;
     let group = record.protection_group_id.to_string();
-    call.enforce(Rule::OperationsShow, &Target::project(&project).with("protection_group_id", group))?;
+    call.enforce(
+        Rule::OperationsShow,
+        &Target::project(&project).with("protection_group_id", group),
+    )?;
     call.no_query()?;
     let warnings = warning_headers(call.version, &record.warnings);
     let operation = convert::operation(record).for_version(call.version);

@@ -111,7 +111,10 @@ pub async fn validate(
 ) -> ApiResult<Json<ValidationBody>> {
     call.enforce_admin(Rule::SitesValidate)?;
     call.no_query()?;
-    protector_api_types::read_optional_body::<protector_api_types::EmptyBody>(&bytes, call.version)?;
+    protector_api_types::read_optional_body::<protector_api_types::EmptyBody>(
+        &bytes,
+        call.version,
+    )?;
     let report = call.core().validate_site(site_id(&path)?).await?;
     Ok(Json(ValidationBody { validation: convert::validation(report) }))
 }

@@ -1,6 +1,8 @@
 //! A service of a few lines, and clocks.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+pub mod array;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{

@@ -1,11 +1,11 @@
 //! Locks a stopped source server (Nova, service role), so that its tenant does not start it while its data moves.
-//! Only after the stop: a locked server refuses a tenant's stop. Undo unlocks, unless it was locked before.
+//! Locked from our own project, as an administrator: the tenant cannot undo that. Only after the stop: a locked server refuses a tenant's stop. Undo unlocks, unless it was locked before.
 
 use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{attempt, deps::{Deps, Place, service_cloud}, outcome};
 
 /// Makes the step.
 pub struct LockServer(pub Deps);
@@ -38,7 +38,7 @@ impl Step for LockServer {
         if input.was_locked {
             return Outcome::done(());
         }
-        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::outcome);
+        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::outcome);
         match cloud.compute().lock_server(&input.server_id, &input.reason).await {
             Ok(()) => Outcome::done(()),
             Err(error) => outcome::outcome(error),
@@ -46,7 +46,7 @@ impl Step for LockServer {
     }
 
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
-        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
+        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::found);
         match cloud.compute().server(&input.server_id).await {
             Ok(server) if server.locked => Found::present(()),
             Ok(_) => Found::Absent,
@@ -61,7 +61,7 @@ impl Step for LockServer {
         if input.was_locked {
             return Undo::Done(None);
         }
-        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
+        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::undo);
         match cloud.compute().unlock_server(&input.server_id).await {
             Ok(()) => Undo::Done(None),
             Err(error) => outcome::undo(error),

@@ -99,6 +99,7 @@ impl Step for ManageVolume {
                 self.0.forget_hint(&cx.marker());
                 Found::present(self.output(input, &volume))
             }
+            // The API shows `managing` as `creating` and `error_managing` as `error`.
             "managing" | "creating" => Found::Pending(format!("volume {} is {}", volume.id, volume.status)),
             // A later step has attached it already: a resumed engine looks late.
             "in-use" | "attaching" | "reserved" => Found::present(self.output(input, &volume)),
@@ -121,7 +122,7 @@ impl Step for ManageVolume {
             return Undo::Done(None);
         };
         match volume.status.as_str() {
-            "deleting" | "managing" | "detaching" => Undo::Pending(format!("volume {} is {}", volume.id, volume.status)),
+            "deleting" | "managing" | "creating" | "detaching" => Undo::Pending(format!("volume {} is {}", volume.id, volume.status)),
             "error_deleting" => Undo::Failed(StepError::new(format!(
                 "volume {} could not be deleted at the target; delete it there and retry",
                 volume.id

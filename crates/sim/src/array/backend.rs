@@ -337,13 +337,7 @@ impl Array {
     }
 
     /// Sets (namespace, key) to value on a volume.
-    pub fn tag_volume(
-        &self,
-        volume: &str,
-        namespace: &str,
-        key: &str,
-        value: &str,
-    ) -> Answer<()> {
+    pub fn tag_volume(&self, volume: &str, namespace: &str, key: &str, value: &str) -> Answer<()> {
         self.on_volume(volume, |f, _, volume| {
             f.tag_volume(volume, namespace, key, value, false);
             Ok(())

@@ -57,7 +57,8 @@ impl Fabric {
         let related = |other: &Peer| {
             other == peer
                 || match (peer, other) {
-                    (Peer::Host(host), Peer::Group(group)) | (Peer::Group(group), Peer::Host(host)) => {
+                    (Peer::Host(host), Peer::Group(group))
+                    | (Peer::Group(group), Peer::Host(host)) => {
                         unit.hosts.get(host).is_some_and(|h| h.group.as_ref() == Some(group))
                     }
                     _ => false,

@@ -149,6 +149,9 @@ mod tests {
         let patch = endpoint("PATCH", "/protection-groups").unwrap();
         let body = json!({"replication_schedule": {"frequency": 1, "speed": 2}});
         assert_eq!(patch.body.unknown(&body, 26).unwrap(), "replication_schedule.speed");
-        assert_eq!(patch.body.unknown(&json!({"retention_lock": "x"}), 4).unwrap(), "retention_lock");
+        assert_eq!(
+            patch.body.unknown(&json!({"retention_lock": "x"}), 4).unwrap(),
+            "retention_lock"
+        );
     }
 }

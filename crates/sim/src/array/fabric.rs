@@ -265,10 +265,11 @@ impl Fabric {
     pub(crate) fn unindex(&mut self, object: Obj) {
         let Some((kind, holders, name)) = self.place(object) else { return };
         for at in holders {
-            if let Some(unit) = self.units.get_mut(&at) {
-                if unit.names.get(&(kind, name.clone())) == Some(&object.key()) {
-                    unit.names.remove(&(kind, name.clone()));
-                }
+            let entry = (kind, name.clone());
+            if let Some(unit) = self.units.get_mut(&at)
+                && unit.names.get(&entry) == Some(&object.key())
+            {
+                unit.names.remove(&entry);
             }
         }
     }
@@ -399,7 +400,9 @@ impl Fabric {
     /// `{"id", "name"}` of an array.
     pub(crate) fn unit_ref(&self, at: Key) -> serde_json::Value {
         match self.units.get(&at) {
-            Some(unit) => json!({"id": unit.id, "name": unit.name, "resource_type": "remote-arrays"}),
+            Some(unit) => {
+                json!({"id": unit.id, "name": unit.name, "resource_type": "remote-arrays"})
+            }
             None => json!({}),
         }
     }

@@ -258,7 +258,11 @@ impl Parser {
 fn path(word: &str) -> Result<Path, String> {
     let all = word.contains("[all]");
     let plain = word.replace("[all]", "").replace("[any]", "");
-    if plain.is_empty() || !plain.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)) {
+    let keyword = ["and", "or", "not"].iter().any(|k| plain.eq_ignore_ascii_case(k));
+    if keyword
+        || plain.is_empty()
+        || !plain.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+    {
         return Err(format!("{word:?} is no field"));
     }
     Ok(Path { steps: plain.split('.').map(str::to_owned).collect(), all })
@@ -429,10 +433,14 @@ mod tests {
         assert!(hit(eth, json!({"eth": {"subtype": "vif"}})));
         assert!(!hit(eth, json!({"eth": {"subtype": "physical"}})));
         let iqn = "iqns='iqn.1994-05.com.redhat:x' and is_local";
-        let host = |local: bool| json!({"iqns": ["a", "iqn.1994-05.com.redhat:x"], "is_local": local});
+        let host =
+            |local: bool| json!({"iqns": ["a", "iqn.1994-05.com.redhat:x"], "is_local": local});
         assert!(hit(iqn, host(true)));
         assert!(!hit(iqn, host(false)));
-        assert!(hit("wwns='50:00:AB' and not is_local", json!({"wwns": ["50:00:ab"], "is_local": false})));
+        assert!(hit(
+            "wwns='50:00:AB' and not is_local",
+            json!({"wwns": ["50:00:ab"], "is_local": false})
+        ));
     }
 
     #[test]
@@ -444,8 +452,14 @@ mod tests {
         assert!(!hit("tags('k','x')", json!({"tags": {"k": "value"}})));
         assert!(hit("created>=5 and not (created>6)", json!({"created": 5})));
         assert!(!hit("created<5", json!({"created": null})));
-        assert!(hit("arrays[any].status='online'", json!({"arrays": [{"status": "offline"}, {"status": "online"}]})));
-        assert!(!hit("arrays[all].status='online'", json!({"arrays": [{"status": "offline"}, {"status": "online"}]})));
+        assert!(hit(
+            "arrays[any].status='online'",
+            json!({"arrays": [{"status": "offline"}, {"status": "online"}]})
+        ));
+        assert!(!hit(
+            "arrays[all].status='online'",
+            json!({"arrays": [{"status": "offline"}, {"status": "online"}]})
+        ));
         assert!(hit("name='*b*d'", json!({"name": "abcd"})));
         assert!(!hit("name='a*a'", json!({"name": "a"})));
     }

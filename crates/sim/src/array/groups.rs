@@ -59,10 +59,9 @@ impl Fabric {
         }
         match self.groups.get(&key) {
             Some(group) if group.destroyed.is_none() => Ok(group),
-            Some(_) => Err(Refused::of(
-                &self.group_name(key),
-                "Protection group has been destroyed.",
-            )),
+            Some(_) => {
+                Err(Refused::of(&self.group_name(key), "Protection group has been destroyed."))
+            }
             None => Err(Refused::request("Protection group does not exist.")),
         }
     }
@@ -178,7 +177,10 @@ impl Fabric {
         let name = self.replica_name(r);
         if r.allowed && allowed {
             let on = self.unit_name(r.on).to_owned();
-            return Err(Refused::of(&name, format!("Protection group is already allowed on {on}.")));
+            return Err(Refused::of(
+                &name,
+                format!("Protection group is already allowed on {on}."),
+            ));
         }
         let delay = self.units.get(&r.from).map_or(0, |u| u.config.strict.target_propagation_ms);
         let known_from = self.now + delay as Ms;

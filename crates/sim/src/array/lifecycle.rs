@@ -191,10 +191,10 @@ impl Fabric {
             }
             Obj::Group(k) => self.forget_group(k),
             Obj::Replica(k) => {
-                if let Some(replica) = self.replicas.remove(&k) {
-                    if let Some(group) = self.groups.get_mut(&replica.group) {
-                        group.replicas.retain(|r| *r != k);
-                    }
+                if let Some(replica) = self.replicas.remove(&k)
+                    && let Some(group) = self.groups.get_mut(&replica.group)
+                {
+                    group.replicas.retain(|r| *r != k);
                 }
             }
             Obj::GroupSnap(k) => self.forget_group_snap(k),

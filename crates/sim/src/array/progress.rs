@@ -92,7 +92,10 @@ impl Fabric {
     pub(crate) fn reschedule(&mut self, group: Key, before: (&Schedule, &Schedule)) {
         let now = self.now;
         let Some(g) = self.groups.get_mut(&group) else { return };
-        let (replicate, snapshot) = (first_tick(&mut g.replication, before.0, now), first_tick(&mut g.snapshot, before.1, now));
+        let (replicate, snapshot) = (
+            first_tick(&mut g.replication, before.0, now),
+            first_tick(&mut g.snapshot, before.1, now),
+        );
         if let Some(at) = replicate {
             self.plan(at, Event::Replicate(group));
         }
@@ -208,6 +211,7 @@ fn blackout_end(schedule: &Schedule, at: Ms) -> Option<Ms> {
     let (start, end) = schedule.blackout?;
     let time = at.rem_euclid(DAY_MS);
     let midnight = at - time;
-    let inside = if start <= end { start <= time && time < end } else { time >= start || time < end };
+    let inside =
+        if start <= end { start <= time && time < end } else { time >= start || time < end };
     inside.then(|| if time < end { midnight + end } else { midnight + DAY_MS + end })
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{
     error::{Outcome, Refused},
     fabric::{Fabric, fresh_key},
-    ids, model::*, names,
+    ids,
+    model::*,
+    names,
 };
 
 /// What is to become of a new protection group snapshot.

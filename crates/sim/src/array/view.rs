@@ -285,13 +285,11 @@ impl Fabric {
             return json!({"started": null, "completed": null, "progress": null,
                 "data_transferred": null, "physical_bytes_written": null});
         }
-        let progress =
-            transfers.iter().map(|(k, _)| self.progress(*k)).fold(1.0, f64::min);
+        let progress = transfers.iter().map(|(k, _)| self.progress(*k)).fold(1.0, f64::min);
         let started = transfers.iter().filter_map(|(_, t)| t.started).min();
         let all: Option<Vec<Ms>> = transfers.iter().map(|(_, t)| t.completed).collect();
         let completed = all.and_then(|all| all.into_iter().max());
-        let bytes: f64 =
-            transfers.iter().map(|(k, t)| t.bytes as f64 * self.progress(*k)).sum();
+        let bytes: f64 = transfers.iter().map(|(k, t)| t.bytes as f64 * self.progress(*k)).sum();
         json!({
             "started": started,
             "completed": completed,

@@ -34,11 +34,7 @@ pub(crate) struct Source {
 
 impl Fabric {
     /// Pod and volume group of a name, checked; and the volume's own part.
-    pub(crate) fn place_of(
-        &self,
-        at: Key,
-        name: &str,
-    ) -> Outcome<(Home, Option<Key>, String)> {
+    pub(crate) fn place_of(&self, at: Key, name: &str) -> Outcome<(Home, Option<Key>, String)> {
         let parts = names::volume(name)?;
         let home = match parts.pod {
             None => Home::Array(at),
@@ -81,7 +77,7 @@ impl Fabric {
 
     /// Multiple of 512, 1 MiB to 4 PiB.
     pub(crate) fn check_size(name: &str, bytes: u64) -> Outcome<()> {
-        if (MIN_BYTES..=MAX_BYTES).contains(&bytes) && bytes % 512 == 0 {
+        if (MIN_BYTES..=MAX_BYTES).contains(&bytes) && bytes.is_multiple_of(512) {
             return Ok(());
         }
         Err(Refused::of(
@@ -213,13 +209,13 @@ impl Fabric {
         if s.destroyed.is_some() {
             return Err(Refused::of(&name, "Source snapshot has been destroyed."));
         }
-        if let SnapOwner::Group(group) = s.owner {
-            if !self.is_complete(group) {
-                return Err(Refused::of(
-                    &name,
-                    "Volume snapshot is still being replicated and cannot be copied yet.",
-                ));
-            }
+        if let SnapOwner::Group(group) = s.owner
+            && !self.is_complete(group)
+        {
+            return Err(Refused::of(
+                &name,
+                "Volume snapshot is still being replicated and cannot be copied yet.",
+            ));
         }
         let home = self.snap_home(s).unwrap_or(Home::Pod(0));
         Ok(Source {
@@ -358,7 +354,14 @@ impl Fabric {
     }
 
     /// Sets one tag.
-    pub(crate) fn tag_volume(&mut self, key: Key, namespace: &str, tag: &str, value: &str, copyable: bool) {
+    pub(crate) fn tag_volume(
+        &mut self,
+        key: Key,
+        namespace: &str,
+        tag: &str,
+        value: &str,
+        copyable: bool,
+    ) {
         if let Some(v) = self.volumes.get_mut(&key) {
             v.tags.insert((namespace.into(), tag.into()), (value.into(), copyable));
         }

@@ -171,8 +171,12 @@ fn login(f: &mut Fabric, at: Key, api_token: &str) -> Answer {
     let now = f.now;
     let name = f.unit_name(at).to_owned();
     let Some(unit) = f.units.get_mut(&at) else { return unauthorized(&name) };
-    let Some(account) =
-        unit.config.api_tokens.iter().find(|t| t.token == api_token && !api_token.is_empty()).cloned()
+    let Some(account) = unit
+        .config
+        .api_tokens
+        .iter()
+        .find(|t| t.token == api_token && !api_token.is_empty())
+        .cloned()
     else {
         return Refused { status: 401, errors: vec![(None, "Invalid API token.".into())] }.into();
     };

@@ -1,6 +1,9 @@
 //! Who calls: what `keystonemiddleware` does in front of each real service.
 
-use axum::{extract::FromRequestParts, http::{HeaderMap, request::Parts}};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 
 use super::{ApiError, Cloud, Service, http::original_path};
 
@@ -78,9 +81,8 @@ impl Caller {
             .and_then(|t| keystone.validate(t, now, false).ok())
             .is_some_and(|view| view.has_role("service"));
         // As the middleware: an expired token is accepted if a service vouches for it.
-        let view = keystone
-            .validate(token, now, service_token)
-            .map_err(|_| service.unauthorized())?;
+        let view =
+            keystone.validate(token, now, service_token).map_err(|_| service.unauthorized())?;
         Ok(Self {
             token: token.to_owned(),
             user_id: view.user.id.clone(),
@@ -88,7 +90,11 @@ impl Caller {
             user_domain_id: view.user.domain_id.clone(),
             project_id: view.project.as_ref().map(|p| p.id.clone()).unwrap_or_default(),
             project_name: view.project.as_ref().map(|p| p.name.clone()).unwrap_or_default(),
-            project_domain_id: view.project.as_ref().map(|p| p.domain_id.clone()).unwrap_or_default(),
+            project_domain_id: view
+                .project
+                .as_ref()
+                .map(|p| p.domain_id.clone())
+                .unwrap_or_default(),
             domain_id: view.domain.as_ref().map(|d| d.id.clone()),
             roles: view.roles.iter().map(|r| r.name.clone()).collect(),
             service_token,

@@ -26,9 +26,7 @@ pub(super) fn dump(cloud: &Cloud) -> Value {
 }
 
 fn quotas(state: &State) -> Value {
-    let entry = |((service, project, resource), limit): (&(String, String, String), &i64)| {
-        json!({"service": service, "project_id": project, "resource": resource, "limit": limit})
-    };
+    let entry = |((service, project, resource), limit): (&(String, String, String), &i64)| json!({"service": service, "project_id": project, "resource": resource, "limit": limit});
     state.quotas.0.iter().map(entry).collect()
 }
 
@@ -43,8 +41,11 @@ fn server(server: &nova::Server) -> Value {
             })
         })
         .collect();
-    let nics: Vec<Value> =
-        server.nics.iter().map(|n| json!({"port_id": n.port_id, "network_id": n.network_id, "ours": n.ours})).collect();
+    let nics: Vec<Value> = server
+        .nics
+        .iter()
+        .map(|n| json!({"port_id": n.port_id, "network_id": n.network_id, "ours": n.ours}))
+        .collect();
     json!({
         "id": server.id, "name": server.name, "description": server.description, "status": server.status(),
         "vm_state": server.vm_state, "task_state": server.task_state, "power_state": server.power_state,

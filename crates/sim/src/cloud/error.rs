@@ -57,10 +57,7 @@ impl Service {
 
     /// 401 as `keystonemiddleware` says it, whatever the service.
     pub fn unauthorized(self) -> ApiError {
-        self.error(
-            StatusCode::UNAUTHORIZED,
-            "The request you have made requires authentication.",
-        )
+        self.error(StatusCode::UNAUTHORIZED, "The request you have made requires authentication.")
     }
 
     /// 403 with the service's own words.
@@ -78,9 +75,9 @@ impl Service {
                 self.forbidden(format!("({{'rule': '{rule}'}}) is disallowed by policy"))
             }
             Self::Glance => self.forbidden("You are not authorized to complete this action."),
-            Self::Keystone => {
-                self.forbidden(format!("You are not authorized to perform the requested action: {rule}."))
-            }
+            Self::Keystone => self.forbidden(format!(
+                "You are not authorized to perform the requested action: {rule}."
+            )),
         }
     }
 
@@ -151,7 +148,9 @@ impl ApiError {
             Service::Nova | Service::Cinder => {
                 let name = self.kind.as_deref().unwrap_or_else(|| fault_name(code));
                 let mut inner = json!({"code": code, "message": self.message});
-                if let Some((_, retry)) = self.headers.iter().find(|(n, _)| n == header::RETRY_AFTER) {
+                if let Some((_, retry)) =
+                    self.headers.iter().find(|(n, _)| n == header::RETRY_AFTER)
+                {
                     inner["retryAfter"] = json!(retry.to_str().unwrap_or_default());
                 }
                 json!({ name: inner })

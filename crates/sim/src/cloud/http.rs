@@ -63,7 +63,8 @@ impl Params {
 
     /// True if the key is there, whatever its value (`?effective`), unless it says `0` or `false`.
     pub fn flag(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false" | "no"))
+        self.get(key)
+            .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "0" | "false" | "no"))
     }
 
     /// The same query with another marker.
@@ -107,7 +108,12 @@ impl std::str::FromStr for Microversion {
 impl Microversion {
     /// Reads `OpenStack-API-Version: compute 2.x` (or `volume 3.x`) and Nova's older
     /// `X-OpenStack-Nova-API-Version`. Absent: `min`. `latest`: `max`. Malformed: 400; outside: 406.
-    pub fn negotiate(headers: &HeaderMap, service: Service, min: Self, max: Self) -> Result<Self, ApiError> {
+    pub fn negotiate(
+        headers: &HeaderMap,
+        service: Service,
+        min: Self,
+        max: Self,
+    ) -> Result<Self, ApiError> {
         let wanted = Self::header_value(headers, service);
         let Some(wanted) = wanted else { return Ok(min) };
         if wanted == "latest" {
@@ -198,7 +204,13 @@ pub fn paginate(
             let limit: usize = text.parse().map_err(|_| {
                 service.bad_request(format!("limit param must be an integer, not '{text}'"))
             })?;
-            if limit == 0 && service == Service::Nova { 0 } else if limit == 0 { max_limit } else { limit.min(max_limit) }
+            if limit == 0 && service == Service::Nova {
+                0
+            } else if limit == 0 {
+                max_limit
+            } else {
+                limit.min(max_limit)
+            }
         }
     };
     let start = match params.get("marker").filter(|m| !m.is_empty()) {
@@ -229,8 +241,15 @@ pub async fn finish(State(cloud): State<Cloud>, request: Request, next: Next) ->
         .and_then(|a| a.to_str().ok())
         .is_some_and(|a| a.contains("application/json"));
     let mut response = next.run(request).await;
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<ApiError>().is_none() {
-        response = service.error(StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed for the requested URL.").into_response();
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && response.extensions().get::<ApiError>().is_none()
+    {
+        response = service
+            .error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The method is not allowed for the requested URL.",
+            )
+            .into_response();
     }
     if service == Service::Glance && !wants_json && response.status() != StatusCode::UNAUTHORIZED {
         response = as_html(response);
@@ -270,7 +289,9 @@ fn as_html(response: Response) -> Response {
     let Some(error) = response.extensions().get::<ApiError>().cloned() else { return response };
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
+    parts
+        .headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
     Response::from_parts(parts, error.html().into())
 }
 

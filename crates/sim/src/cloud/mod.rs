@@ -113,7 +113,9 @@ impl Cloud {
         {
             let mut guard = cloud.lock();
             let state = &mut *guard;
-            keystone::seed(&mut state.keystone, &config.accounts, &cloud.region, || cloud.new_hex_id());
+            keystone::seed(&mut state.keystone, &config.accounts, &cloud.region, || {
+                cloud.new_hex_id()
+            });
             neutron::seed(&cloud, state, &config.networks);
             glance::seed(&cloud, state, &config.images);
         }
@@ -234,14 +236,16 @@ pub struct Quotas(pub BTreeMap<(String, String, String), i64>);
 impl Quotas {
     /// The limit in force; -1 is none.
     pub fn limit(&self, service: Service, project_id: &str, resource: &str, default: i64) -> i64 {
-        let key = |project: &str| (service.name().to_owned(), project.to_owned(), resource.to_owned());
+        let key =
+            |project: &str| (service.name().to_owned(), project.to_owned(), resource.to_owned());
         let own = self.0.get(&key(project_id)).or_else(|| self.0.get(&key("*")));
         own.copied().unwrap_or(default)
     }
 
     /// Sets a limit.
     pub fn set(&mut self, service: Service, project_id: &str, resource: &str, limit: i64) {
-        self.0.insert((service.name().to_owned(), project_id.to_owned(), resource.to_owned()), limit);
+        self.0
+            .insert((service.name().to_owned(), project_id.to_owned(), resource.to_owned()), limit);
     }
 }
 

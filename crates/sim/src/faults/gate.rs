@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
+use protector_http::transport::{Dropped, Refused};
 use protector_types::Clock;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -18,16 +19,22 @@ use tokio_util::sync::CancellationToken;
 use super::{Effect, FaultPlan, Partition, stale::Past};
 use crate::cloud::{Service, draw_ms, header as text_header};
 
-/// Marks a response that must not be sent: the connection closes instead. A server closes the socket;
-/// a transport in the same process reports a connection error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dropped;
-
-/// A response that stands for a closed connection.
+/// A response that stands for a connection that closed without an answer. A server closes the socket
+/// on it; a transport in the same process sees the marker [`Dropped`].
 pub fn dropped() -> Response {
+    marked(Dropped)
+}
+
+/// A response that stands for a connection that nobody took: the call cannot have had an effect. Over a
+/// socket it is closed like any other; a transport in the same process sees the marker [`Refused`].
+pub fn refused() -> Response {
+    marked(Refused)
+}
+
+fn marked(marker: impl Clone + Send + Sync + 'static) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response.extensions_mut().insert(Dropped);
+    response.extensions_mut().insert(marker);
     response
 }
 
@@ -60,7 +67,9 @@ impl Call {
 /// FNV-1a over parts.
 fn fnv(parts: &[&[u8]]) -> u64 {
     let bytes = parts.iter().flat_map(|p| p.iter().chain(std::iter::once(&0xff)));
-    bytes.fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+        (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// What stands in front of one cloud or array; clones share it.
@@ -86,7 +95,13 @@ const POLL_MS: u64 = 50;
 
 impl Gate {
     /// A gate; `call_ms` is the range from which each call's latency is drawn.
-    pub fn new(plan: FaultPlan, site: &str, is_array: bool, clock: Arc<dyn Clock>, call_ms: (u64, u64)) -> Self {
+    pub fn new(
+        plan: FaultPlan,
+        site: &str,
+        is_array: bool,
+        clock: Arc<dyn Clock>,
+        call_ms: (u64, u64),
+    ) -> Self {
         Self(Arc::new(Inner {
             plan,
             site: site.to_owned(),
@@ -145,7 +160,12 @@ impl Gate {
         }
     }
 
-    fn spawn(&self, delay: Duration, next: Next, request: Request) -> tokio::task::JoinHandle<Option<Response>> {
+    fn spawn(
+        &self,
+        delay: Duration,
+        next: Next,
+        request: Request,
+    ) -> tokio::task::JoinHandle<Option<Response>> {
         let power = self.0.power.lock().clone();
         let gate = self.clone();
         tokio::spawn(async move {
@@ -165,15 +185,26 @@ impl Gate {
     async fn partitioned(&self) -> Option<Response> {
         let partition = self.0.plan.partitioned(&self.0.site)?;
         self.0.plan.count(&self.0.site, "partition");
-        if partition == Partition::Hang {
-            while self.0.plan.partitioned(&self.0.site) == Some(Partition::Hang) {
-                self.0.clock.sleep(Duration::from_millis(POLL_MS)).await;
-            }
+        if partition == Partition::Refuse {
+            return Some(refused());
         }
+        self.wait_while_hanging().await;
         Some(dropped())
     }
 
-    fn refusal(&self, path: &str, code: u16, message: Option<String>, retry_after: Option<u64>) -> Response {
+    async fn wait_while_hanging(&self) {
+        while self.0.plan.partitioned(&self.0.site) == Some(Partition::Hang) {
+            self.0.clock.sleep(Duration::from_millis(POLL_MS)).await;
+        }
+    }
+
+    fn refusal(
+        &self,
+        path: &str,
+        code: u16,
+        message: Option<String>,
+        retry_after: Option<u64>,
+    ) -> Response {
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let usual = status.canonical_reason().unwrap_or("Error").to_owned();
         let mut response = if self.0.is_array {
@@ -193,7 +224,13 @@ impl Gate {
         response
     }
 
-    async fn answer_from_the_past(&self, call: &Call, token: &str, response: Response, ms: u64) -> Response {
+    async fn answer_from_the_past(
+        &self,
+        call: &Call,
+        token: &str,
+        response: Response,
+        ms: u64,
+    ) -> Response {
         let now = self.0.clock.monotonic();
         let (mut parts, body) = response.into_parts();
         let Ok(today) = axum::body::to_bytes(body, MOST_BYTES).await else { return dropped() };
@@ -251,24 +288,44 @@ async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Respons
     if let Some(response) = gate.partitioned().await {
         return response;
     }
+    let response = faulty(&gate, request, next).await;
+    if gate.0.plan.partitioned(&gate.0.site).is_some() {
+        // Cut off while the call was under way: it may have had its effect, its answer is lost.
+        gate.wait_while_hanging().await;
+        return dropped();
+    }
+    response
+}
+
+async fn faulty(gate: &Gate, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(bytes): Result<Bytes, _> = axum::body::to_bytes(body, MOST_BYTES).await else { return dropped() };
+    let Ok(bytes): Result<Bytes, _> = axum::body::to_bytes(body, MOST_BYTES).await else {
+        return dropped();
+    };
     let call = Call::new(gate.0.is_array, &parts, &bytes);
     let token = text_header(&parts.headers, "x-auth-token").unwrap_or_default().to_owned();
     let request = Request::from_parts(parts, bytes.into());
     let site = gate.0.site.clone();
     let attempt = gate.0.plan.attempt(&site, call.identity);
-    let latency = draw_ms(gate.0.plan.seed(), &format!("call/{site}/{:016x}", call.identity), gate.0.call_ms);
+    let latency =
+        draw_ms(gate.0.plan.seed(), &format!("call/{site}/{:016x}", call.identity), gate.0.call_ms);
     let effect = gate.0.plan.decide(&site, &call, attempt);
     if let Some(effect) = &effect {
-        tracing::debug!(site, method = call.method, path = call.path, attempt, fault = effect.name(), "fault injected");
+        tracing::debug!(
+            site,
+            method = call.method,
+            path = call.path,
+            attempt,
+            fault = effect.name(),
+            "fault injected"
+        );
     }
     match effect {
         None => {
             let response = gate.run(latency, next, request).await;
             gate.remember(&call, &token, response).await
         }
-        Some(Effect::Refuse) => dropped(),
+        Some(Effect::Refuse) => refused(),
         Some(Effect::TimeoutBefore { hang_ms }) => gate.hang(hang_ms).await,
         Some(Effect::TimeoutAfter { hang_ms }) => {
             let response = gate.run(latency, next, request).await;

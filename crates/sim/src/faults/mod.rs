@@ -7,9 +7,10 @@ mod gate;
 mod plan;
 mod stale;
 
-pub use gate::{Call, Dropped, Gate, dropped};
+pub use gate::{Call, Gate, dropped, refused};
 pub use plan::{FaultPlan, Partition};
 
+pub use protector_http::transport::{Dropped, Refused};
 use serde::{Deserialize, Serialize};
 
 /// Which of the matching calls are hit.
@@ -127,7 +128,16 @@ fn always() -> When {
 impl Rule {
     /// A rule that hits every call of every site.
     pub fn new(effect: Effect) -> Self {
-        Self { site: None, service: None, method: None, path: None, body: None, when: When::Always, times: None, effect }
+        Self {
+            site: None,
+            service: None,
+            method: None,
+            path: None,
+            body: None,
+            when: When::Always,
+            times: None,
+            effect,
+        }
     }
 
     /// Only this cloud or array.
@@ -174,7 +184,9 @@ impl Rule {
 
     /// The rule is about this call.
     pub fn matches(&self, site: &str, call: &Call) -> bool {
-        let is = |wanted: &Option<String>, have: &str| wanted.as_ref().is_none_or(|w| w.eq_ignore_ascii_case(have));
+        let is = |wanted: &Option<String>, have: &str| {
+            wanted.as_ref().is_none_or(|w| w.eq_ignore_ascii_case(have))
+        };
         is(&self.site, site)
             && is(&self.service, &call.service)
             && is(&self.method, &call.method)
@@ -205,7 +217,11 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// A bit of everything on every call: each kind of fault with probability `rate`, times counted in the
 /// world's time. Answers to reads may be stale by up to two seconds.
 pub fn chaos(rate: f64) -> Vec<Rule> {
-    let status = |code| Effect::Status { code, message: None, retry_after: (code == 429 || code == 503).then_some(1) };
+    let status = |code| Effect::Status {
+        code,
+        message: None,
+        retry_after: (code == 429 || code == 503).then_some(1),
+    };
     let effects = [
         Effect::Refuse,
         Effect::TimeoutBefore { hang_ms: 60_000 },

@@ -72,7 +72,8 @@ impl FaultPlan {
 
     /// Removes all rules, or those that can hit one site.
     pub fn clear(&self, site: Option<&str>) {
-        let keeps = |rule: &Rule| site.is_some_and(|s| rule.site.as_deref().is_some_and(|r| r != s));
+        let keeps =
+            |rule: &Rule| site.is_some_and(|s| rule.site.as_deref().is_some_and(|r| r != s));
         self.active.lock().rules.retain(|_, e| keeps(&e.rule));
     }
 
@@ -129,7 +130,10 @@ impl FaultPlan {
     /// True if a rule could make an answer to this call stale, now or later.
     pub(super) fn may_be_stale(&self, site: &str, call: &Call) -> bool {
         let active = self.active.lock();
-        active.rules.values().any(|e| matches!(e.rule.effect, Effect::Stale { .. }) && e.rule.matches(site, call))
+        active
+            .rules
+            .values()
+            .any(|e| matches!(e.rule.effect, Effect::Stale { .. }) && e.rule.matches(site, call))
     }
 
     /// True if any rule makes answers stale.
@@ -142,7 +146,8 @@ impl FaultPlan {
         let mut active = self.active.lock();
         for (id, entry) in &mut active.rules {
             // Writes are never stale; let them fall through to the other rules.
-            let inapplicable = matches!(entry.rule.effect, Effect::Stale { .. }) && call.method != "GET";
+            let inapplicable =
+                matches!(entry.rule.effect, Effect::Stale { .. }) && call.method != "GET";
             let spent = entry.rule.times.is_some_and(|t| entry.hits >= t);
             if inapplicable || spent || !entry.rule.matches(site, call) {
                 continue;

@@ -74,7 +74,7 @@ impl Past {
             let before = list.len();
             list.retain(|item| {
                 let id = item.get("id").and_then(Value::as_str);
-                !id.and_then(|id| born.get(id)).is_some_and(|at| *at + age > now)
+                id.and_then(|id| born.get(id)).is_none_or(|at| *at + age <= now)
             });
             changed |= before != list.len();
         }

@@ -12,7 +12,7 @@ use chrono::{TimeZone, Utc};
 use protector_sim::{
     array::{Array, ArrayConfig},
     cloud::{Cloud, CloudConfig, Profile},
-    faults::{Dropped, FaultPlan},
+    faults::{Dropped, FaultPlan, Refused},
     world::SiteConfig,
 };
 use protector_types::ManualClock;
@@ -34,7 +34,10 @@ pub struct Answer {
     pub headers: HeaderMap,
     pub body: Value,
     pub bytes: Bytes,
+    /// Closed without an answer.
     pub dropped: bool,
+    /// Nobody listened.
+    pub refused: bool,
 }
 
 impl Lab {
@@ -67,15 +70,32 @@ impl Lab {
     }
 
     /// One call with any headers.
-    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
         send(&self.router, method, path, headers, body).await
     }
 
     /// Logs in with a password; panics if that fails.
     pub async fn login(&self, user: &str, project: &str) -> Token<'_> {
-        let answer = self.raw("POST", "/identity/v3/auth/tokens", &[], Some(password(user, &word(user), project))).await;
+        let answer = self
+            .raw(
+                "POST",
+                "/identity/v3/auth/tokens",
+                &[],
+                Some(password(user, &word(user), project)),
+            )
+            .await;
         assert_eq!(answer.status, 201, "{answer:?}");
-        Token { lab: self, secret: answer.headers["x-subject-token"].to_str().unwrap().to_owned(), body: answer.body }
+        Token {
+            lab: self,
+            secret: answer.headers["x-subject-token"].to_str().unwrap().to_owned(),
+            body: answer.body,
+        }
     }
 
     pub async fn admin(&self) -> Token<'_> {
@@ -110,18 +130,26 @@ pub fn password(user: &str, password: &str, project: &str) -> Value {
     }})
 }
 
-pub async fn send(router: &Router, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
-    let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+pub async fn send(
+    router: &Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> Answer {
+    let mut request =
+        Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let body = body.map_or_else(Body::empty, |b| Body::from(b.to_string()));
     let response = router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
     let dropped = response.extensions().get::<Dropped>().is_some();
+    let refused = response.extensions().get::<Refused>().is_some();
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    Answer { status, headers, body, bytes, dropped }
+    Answer { status, headers, body, bytes, dropped, refused }
 }
 
 /// A logged-in user.
@@ -133,7 +161,14 @@ pub struct Token<'a> {
 
 impl Token<'_> {
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
-        self.lab.raw(method, path, &[("x-auth-token", &self.secret), ("accept", "application/json")], body).await
+        self.lab
+            .raw(
+                method,
+                path,
+                &[("x-auth-token", &self.secret), ("accept", "application/json")],
+                body,
+            )
+            .await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -166,7 +201,8 @@ impl Token<'_> {
 
     /// True if the token still validates.
     pub async fn lives(&self) -> bool {
-        let headers = [("x-auth-token", self.secret.as_str()), ("x-subject-token", self.secret.as_str())];
+        let headers =
+            [("x-auth-token", self.secret.as_str()), ("x-subject-token", self.secret.as_str())];
         self.lab.raw("GET", "/identity/v3/auth/tokens", &headers, None).await.status == 200
     }
 }

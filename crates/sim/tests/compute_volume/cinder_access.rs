@@ -169,3 +169,70 @@ async fn versions_are_told_and_bounded() {
         .await;
     assert_eq!(latest.headers["openstack-api-version"], "volume 3.71");
 }
+
+#[tokio::test]
+async fn a_backend_that_is_down_leaves_work_until_it_is_back() {
+    let lab = Lab::new();
+    let user = lab.member().await;
+    let id = lab.volume(&user, "v", "plain", false).await;
+    let free = lab.volume(&user, "free", "plain", false).await;
+    lab.cloud().lock().cinder.backend_down = true;
+    user.delete(&format!("volumes/{id}")).await.expect(202);
+    lab.tick();
+    assert_eq!(user.volume(&id).await["status"], "deleting");
+    lab.policy("volume_extension:volume_manage", "rule:admin_or_owner");
+    let manage = json!({"volume": {"host": "site-a@pure", "ref": {"source-name": "x"}, "volume_type": "plain"}});
+    user.post("os-volume-manage", manage).await.expect(503);
+    let made = user.post("volumes", json!({"volume": {"size": 1}})).await.expect(202);
+    let connector = json!({"attachment": {"volume_uuid": free, "connector": {"host": "h"}}});
+    user.post("attachments", connector).await.expect(500);
+    lab.tick();
+    assert_eq!(user.volume(made["volume"]["id"].as_str().unwrap()).await["status"], "error");
+    lab.cloud().lock().cinder.backend_down = false;
+    lab.tick();
+    user.get(&format!("volumes/{id}")).await.expect(404);
+}
+
+#[tokio::test]
+async fn nova_knows_a_volume_in_use_even_when_cinder_was_told_otherwise() {
+    let lab = Lab::new();
+    let (user, admin) = (lab.member().await, lab.admin().await);
+    let (first, root, _) = lab.server(&user, "one").await;
+    let (second, _, _) = lab.server(&user, "two").await;
+    let reset = json!({"os-reset_status": {"status": "available", "attach_status": "detached"}});
+    admin.post(&format!("volumes/{root}/action"), reset).await.expect(202);
+    let body = json!({"volumeAttachment": {"volumeId": root}});
+    let path = format!("servers/{second}/os-volume_attachments");
+    assert_eq!(
+        user.compute("POST", &path, 60, Some(body)).await.refused(400),
+        format!("Invalid volume: volume {root} is already attached to instances: {first}")
+    );
+}
+
+#[tokio::test]
+async fn multiattach_needs_2_60() {
+    let lab = Lab::new();
+    lab.cloud().add_volume_type("shared", &[("multiattach", "<is> True")]);
+    let user = lab.member().await;
+    let (one, _, _) = lab.server(&user, "one").await;
+    let (two, _, _) = lab.server(&user, "two").await;
+    let volume = lab.volume(&user, "v", "shared", false).await;
+    let body = json!({"volumeAttachment": {"volumeId": volume}});
+    let path = |server: &str| format!("servers/{server}/os-volume_attachments");
+    let refused = user.compute("POST", &path(&one), 59, Some(body.clone())).await.refused(400);
+    assert!(refused.contains("2.60"), "{refused}");
+    for server in [&one, &two] {
+        user.compute("POST", &path(server), 60, Some(body.clone())).await.expect(200);
+        lab.tick();
+    }
+    let seen = user.volume(&volume).await;
+    assert_eq!(seen["attachments"].as_array().unwrap().len(), 2);
+    let gone = format!("{}/{volume}", path(&one));
+    user.compute("DELETE", &gone, 60, None).await.expect(202);
+    lab.tick();
+    let seen = user.volume(&volume).await;
+    assert_eq!(
+        (seen["status"].as_str(), seen["multiattach"].as_bool()),
+        (Some("in-use"), Some(true))
+    );
+}

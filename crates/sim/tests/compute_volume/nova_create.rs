@@ -112,12 +112,12 @@ async fn boot_volumes_must_exist_be_bootable_and_free() {
         format!("Block Device Mapping is Invalid: failed to get volume {theirs}.")
     );
     let (_, used, _) = lab.server(&user, "first").await;
-    assert_eq!(
-        create(&used).await.refused(400),
-        format!(
-            "Invalid volume: Volume {used} status must be available or downloading to reserve, but the current status is in-use."
-        )
+    let refused = create(&used).await.refused(400);
+    let reason = format!(
+        "Invalid volume: Invalid input received: Invalid volume: Volume {used} status must be \
+         available or downloading to reserve, but the current status is in-use. (HTTP 400)"
     );
+    assert!(refused.starts_with(&reason), "{refused}");
     let mut body = boot("s", &used, json!("none"));
     body["server"]["block_device_mapping_v2"][0]["boot_index"] = json!(-1);
     let refused = user.compute("POST", "servers", 60, Some(body)).await.refused(400);

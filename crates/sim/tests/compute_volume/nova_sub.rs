@@ -53,9 +53,10 @@ async fn ports_come_and_go() {
     let body = json!({"interfaceAttachment": {"port_id": port}});
     let made = user.compute("POST", &path, 60, Some(body.clone())).await.expect(200);
     assert_eq!(made["interfaceAttachment"]["port_state"], "ACTIVE");
-    assert!(
-        user.compute("POST", &path, 60, Some(body)).await.refused(400).contains("still in use")
-    );
+    let refused = user.compute("POST", &path, 60, Some(body)).await.refused(409);
+    assert_eq!(refused, format!("Port {port} is still in use."));
+    let nowhere = json!({"interfaceAttachment": {"port_id": "none"}});
+    user.compute("POST", &path, 60, Some(nowhere)).await.expect(404);
     let network = lab.network(&user).await;
     let own = user
         .compute("POST", &path, 60, Some(json!({"interfaceAttachment": {"net_id": network}})))

@@ -3,13 +3,7 @@
 use protector_types::{GroupId, Secret, SiteId};
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::{
-    Store, StoreError,
-    convert::Row,
-    db::transact,
-    entity::array_token,
-    repo::groups,
-};
+use crate::{Store, StoreError, convert::Row, db::transact, entity::array_token, repo::groups};
 
 fn context(group: GroupId, site: SiteId) -> String {
     format!("array_tokens/{group}:{site}/token")

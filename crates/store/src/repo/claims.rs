@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 use protector_types::{GroupId, OperationId, SiteId};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, sea_query::Expr,
 };
 
 use crate::{

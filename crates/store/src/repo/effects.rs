@@ -49,7 +49,9 @@ impl Store {
                 return Err(refused(format!("the effect is about {}", group_of(effect))).into());
             }
             match effect {
-                DomainEffect::SwapPrimary { new_primary, raised_by, status, placements, .. } => {
+                DomainEffect::SwapPrimary {
+                    new_primary, raised_by, status, placements, ..
+                } => {
                     set_status(&mut group, *status)?;
                     swap(&mut group, *new_primary, *raised_by).map_err(&refused)?;
                     place(tx, head.group, *new_primary, placements, &refused).await?;

@@ -7,7 +7,7 @@ use sea_orm::{
 
 use crate::{
     Store, StoreError,
-    convert::{Row, time_text},
+    convert::{Row, time_text, word},
     db::transact,
     entity::engine,
     error::raced,
@@ -47,8 +47,8 @@ impl Store {
     pub async fn engine_started(&self, id: &str, hostname: &str) -> Result<(), StoreError> {
         let now = time_text(self.now());
         let row = engine::Model {
-            id: id.to_owned(),
-            hostname: hostname.to_owned(),
+            id: word("engine id", id)?,
+            hostname: word("host name", hostname)?,
             started_at: now.clone(),
             heartbeat: 0,
             seen_at: now,
@@ -96,7 +96,8 @@ impl Store {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn engines(&self) -> Result<Vec<EngineRow>, StoreError> {
-        let rows = engine::Entity::find().order_by_asc(engine::Column::Id).all(self.reader()).await?;
+        let rows =
+            engine::Entity::find().order_by_asc(engine::Column::Id).all(self.reader()).await?;
         rows.into_iter().map(read).collect()
     }
 }

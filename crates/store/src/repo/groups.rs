@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Conflict, Page, PageRequest, Scope, Store, StoreError,
-    convert::{Row, json_text, number, time_text},
+    convert::{Row, clean, json_text, number, time_text, word},
     db::transact,
     entity::{claim, group},
     error::duplicate,
@@ -57,7 +57,8 @@ const KEYS: Keys<group::Entity> = Keys {
 /// The row of a group as seen from a site: its project there decides who may see it.
 pub(crate) fn write(group: &ProtectionGroup, own_site: SiteId) -> Result<group::Model, StoreError> {
     let project = group.projects.get(&own_site).ok_or_else(|| {
-        let reason = format!("protection group {} has no project at this site, {own_site}", group.id);
+        let reason =
+            format!("protection group {} has no project at this site, {own_site}", group.id);
         StoreError::invalid("projects", reason)
     })?;
     let body = Body {
@@ -72,8 +73,8 @@ pub(crate) fn write(group: &ProtectionGroup, own_site: SiteId) -> Result<group::
     };
     Ok(group::Model {
         id: group.id.to_string(),
-        project_id: project.to_string(),
-        name: group.name.clone(),
+        project_id: word("project id", project.as_str())?,
+        name: word("protection group name", &group.name)?,
         status: group.status.to_string(),
         version: number("version", group.version)?,
         epoch_number: number("epoch", group.epoch.number)?,
@@ -84,7 +85,7 @@ pub(crate) fn write(group: &ProtectionGroup, own_site: SiteId) -> Result<group::
         failover_count: number("failover_count", group.failover_count)?,
         current_operation_id: group.current_operation_id.map(|id| id.to_string()),
         active_test_operation_id: group.active_test_operation_id.map(|id| id.to_string()),
-        quarantine: group.quarantine.clone(),
+        quarantine: group.quarantine.as_deref().map(clean),
         created_at: time_text(group.created_at),
         updated_at: time_text(group.updated_at),
         body: json_text("protection group", &body)?,
@@ -105,10 +106,12 @@ fn read(row: group::Model) -> Result<ProtectionGroup, StoreError> {
         test_volume_types: body.test_volume_types,
         mappings: body.mappings,
         status: at.parse("status", &row.status)?,
-        current_primary_site_id: at.parse("current_primary_site_id", &row.current_primary_site_id)?,
+        current_primary_site_id: at
+            .parse("current_primary_site_id", &row.current_primary_site_id)?,
         replication_status: at.parse("replication_status", &row.replication_status)?,
         failover_count: at.count("failover_count", row.failover_count)?,
-        last_replication_at: at.time_some("last_replication_at", row.last_replication_at.as_deref())?,
+        last_replication_at: at
+            .time_some("last_replication_at", row.last_replication_at.as_deref())?,
         version: at.count("version", row.version)?,
         epoch: Epoch {
             number: at.count("epoch_number", row.epoch_number)?,

@@ -77,7 +77,8 @@ impl Store {
         if let Some(site) = self.known_site() {
             return Ok(site);
         }
-        let site = read(tx).await?.ok_or_else(|| StoreError::not_found("row of table", "instance"))?;
+        let site =
+            read(tx).await?.ok_or_else(|| StoreError::not_found("row of table", "instance"))?;
         self.remember_site(site);
         Ok(site)
     }

@@ -11,7 +11,7 @@ use sea_orm::{
 
 use crate::{
     Conflict, Store, StoreError,
-    convert::{Row, json_text, number, time_text},
+    convert::{Row, clean, json_text, number, time_text},
     db::transact,
     entity::{
         entry,
@@ -83,7 +83,8 @@ impl Store {
         added: i64,
         row: &SummaryText,
     ) -> Result<Head, StoreError> {
-        let started = Func::coalesce([Expr::col(Column::StartedAt), Expr::value(time_text(self.now()))]);
+        let started =
+            Func::coalesce([Expr::col(Column::StartedAt), Expr::value(time_text(self.now()))]);
         let updated = Entity::update_many()
             .col_expr(Column::JournalSeq, Expr::col(Column::JournalSeq).add(added))
             .col_expr(Column::Status, Expr::value(row.status))
@@ -147,7 +148,7 @@ impl SummaryText {
         Ok(Self {
             status: summary.view.status.as_str(),
             progress: i32::from(summary.view.progress),
-            error_message: summary.view.error_message.clone(),
+            error_message: summary.view.error_message.as_deref().map(clean),
             view: json_text("view", &summary.view)?,
             completed_at: summary.completed_at.map(time_text),
             result_data: result.map(|data| json_text("result_data", data)).transpose()?,
@@ -187,9 +188,8 @@ async fn insert(
 }
 
 fn insert_sql(backend: DbBackend, rows: usize) -> String {
-    let mut sql = String::from(
-        "INSERT INTO operation_entries (operation_id, seq, written_at, kind) VALUES ",
-    );
+    let mut sql =
+        String::from("INSERT INTO operation_entries (operation_id, seq, written_at, kind) VALUES ");
     for row in 0..rows {
         if row > 0 {
             sql.push(',');

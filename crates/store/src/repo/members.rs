@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     Page, PageRequest, Scope, Store, StoreError,
-    convert::{Row, json_text, time_text},
+    convert::{Row, json_text, time_text, word},
     db::transact,
     entity::{member, member_server},
     error::duplicate,
@@ -26,7 +26,7 @@ fn write(member: &Member) -> Result<member::Model, StoreError> {
     Ok(member::Model {
         id: member.id.to_string(),
         group_id: member.group_id.to_string(),
-        name: member.spec.name.clone(),
+        name: word("server name", &member.spec.name)?,
         servers: json_text("servers", &member.servers)?,
         spec: json_text("spec", &member.spec)?,
         volumes: json_text("volumes", &member.volumes)?,
@@ -77,7 +77,7 @@ async fn add_servers<C: ConnectionTrait>(tx: &C, member: &Member) -> Result<(), 
     for (site, server) in &member.servers {
         let row = member_server::Model {
             site_id: site.to_string(),
-            server_id: server.clone(),
+            server_id: word("server id", server)?,
             member_id: member.id.to_string(),
         };
         member_server::Entity::insert(row.into_active_model())

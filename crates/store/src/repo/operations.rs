@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     Conflict, Store, StoreError,
-    convert::{Row, json_text, number, time_text},
+    convert::{Row, clean, json_text, number, time_text, word},
     db::transact,
     entity::{idempotency_key, operation, operation_plan},
     error::{duplicate, raced},
@@ -208,7 +208,7 @@ fn write(row: &OperationRow) -> Result<operation::Model, StoreError> {
     let json = |what, value: &Option<Value>| value.as_ref().map(|v| json_text(what, v)).transpose();
     Ok(operation::Model {
         id: row.id.to_string(),
-        project_id: row.project_id.to_string(),
+        project_id: word("project id", row.project_id.as_str())?,
         group_id: row.group_id.to_string(),
         operation_type: row.operation_type.to_string(),
         status: row.status.to_string(),
@@ -216,12 +216,12 @@ fn write(row: &OperationRow) -> Result<operation::Model, StoreError> {
         source_site_id: row.source_site_id.to_string(),
         target_site_id: row.target_site_id.to_string(),
         params: json_text("params", &row.params)?,
-        user_id: row.user_id.clone(),
-        request_id: row.request_id.clone(),
+        user_id: word("user id", &row.user_id)?,
+        request_id: word("request id", &row.request_id)?,
         created_at: time_text(row.created_at),
         started_at: row.started_at.map(time_text),
         completed_at: row.completed_at.map(time_text),
-        error_message: row.error_message.clone(),
+        error_message: row.error_message.as_deref().map(clean),
         view_json: json_text("view", &row.view)?,
         result_data: json("result_data", &row.result_data)?,
         journal_seq: number("journal_seq", row.journal_seq)?,
@@ -264,7 +264,11 @@ pub(crate) fn read(row: operation::Model) -> Result<OperationRow, StoreError> {
     })
 }
 
-async fn put_plan<C: ConnectionTrait>(tx: &C, id: OperationId, plan: &Plan) -> Result<(), StoreError> {
+async fn put_plan<C: ConnectionTrait>(
+    tx: &C,
+    id: OperationId,
+    plan: &Plan,
+) -> Result<(), StoreError> {
     operation_plan::Entity::delete_by_id(id.to_string()).exec(tx).await?;
     let row = operation_plan::ActiveModel {
         operation_id: Set(id.to_string()),
@@ -342,7 +346,12 @@ impl Store {
     ///
     /// # Errors
     /// `Conflict::Fenced` if another engine has it.
-    pub async fn set_plan(&self, id: OperationId, fence: u64, plan: &Plan) -> Result<(), StoreError> {
+    pub async fn set_plan(
+        &self,
+        id: OperationId,
+        fence: u64,
+        plan: &Plan,
+    ) -> Result<(), StoreError> {
         let view = json_text("view", &first_view(Some(plan)))?;
         transact!(self, tx => {
             let updated = operation::Entity::update_many()
@@ -440,7 +449,7 @@ impl Store {
             .await?;
         let row = idempotency_key::Model {
             project_id: new.project_id.to_string(),
-            idem_key: key.clone(),
+            idem_key: word("Idempotency-Key", key)?,
             digest: digest.clone(),
             operation_id: new.id.to_string(),
             expires_at: time_text(now + KEY_VALIDITY),
@@ -469,7 +478,9 @@ fn admit(
     if !gate.allowed_in.contains(&group.status) {
         return Err(Conflict::WrongState { group: group.id, status: group.status });
     }
-    if let (OperationType::TestFailover, Some(operation)) = (operation, group.active_test_operation_id) {
+    if let (OperationType::TestFailover, Some(operation)) =
+        (operation, group.active_test_operation_id)
+    {
         return Err(Conflict::DrillOpen { group: group.id, operation });
     }
     match gate.running {

@@ -9,7 +9,7 @@ use sea_orm::{
 
 use crate::{
     Store, StoreError,
-    convert::{Row, number, time_text},
+    convert::{Row, clean, number, time_text},
     db::transact,
     entity::outbox,
 };
@@ -166,7 +166,7 @@ impl Store {
         transact!(self, tx => {
             outbox::Entity::update_many()
                 .col_expr(outbox::Column::Attempts, Expr::col(outbox::Column::Attempts).add(1))
-                .col_expr(outbox::Column::LastError, Expr::value(reason))
+                .col_expr(outbox::Column::LastError, Expr::value(clean(reason)))
                 .filter(outbox::Column::GroupId.eq(group.to_string()))
                 .exec(tx)
                 .await?;

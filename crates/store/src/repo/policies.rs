@@ -88,7 +88,8 @@ impl Store {
             .await?;
         rows.into_iter()
             .map(|row| {
-                let id = Row { table: "policies", id: &row.group_id }.parse("group_id", &row.group_id)?;
+                let id = Row { table: "policies", id: &row.group_id }
+                    .parse("group_id", &row.group_id)?;
                 Ok((id, read(row)?))
             })
             .collect()

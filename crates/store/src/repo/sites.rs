@@ -8,7 +8,7 @@ use sea_orm::{
 
 use crate::{
     Conflict, Page, PageRequest, Store, StoreError,
-    convert::{Row, json_text, time_text},
+    convert::{Row, json_text, time_text, word},
     db::transact,
     entity::{site, site_secret, tenant_mapping_side},
     error::duplicate,
@@ -32,7 +32,7 @@ fn context(site: SiteId) -> String {
 fn write(site: &Site) -> Result<site::Model, StoreError> {
     Ok(site::Model {
         id: site.id.to_string(),
-        name: site.name.clone(),
+        name: word("site name", &site.name)?,
         is_local: site.is_local,
         status: site.status.to_string(),
         created_at: time_text(site.created_at),
@@ -118,7 +118,11 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound`; `AlreadyExists` if another site has the name.
-    pub async fn update_site(&self, site: &Site, password: Option<&Secret>) -> Result<(), StoreError> {
+    pub async fn update_site(
+        &self,
+        site: &Site,
+        password: Option<&Secret>,
+    ) -> Result<(), StoreError> {
         let row = write(site)?;
         let sealed = password.map(|p| self.vault().seal(&context(site.id), p)).transpose()?;
         transact!(self, tx => {

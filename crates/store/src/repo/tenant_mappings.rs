@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder
 
 use crate::{
     Page, PageRequest, Store, StoreError,
-    convert::{Row, time_text},
+    convert::{Row, time_text, word},
     db::transact,
     entity::{tenant_mapping, tenant_mapping_side},
     error::duplicate,
@@ -15,21 +15,18 @@ use crate::{
 const KEYS: Keys<tenant_mapping::Entity> = Keys {
     what: "tenant mapping",
     id: tenant_mapping::Column::Id,
-    sort: &[
-        ("created_at", tenant_mapping::Column::CreatedAt),
-        ("id", tenant_mapping::Column::Id),
-    ],
+    sort: &[("created_at", tenant_mapping::Column::CreatedAt), ("id", tenant_mapping::Column::Id)],
 };
 
-fn write(mapping: &TenantMapping) -> tenant_mapping::Model {
-    tenant_mapping::Model {
+fn write(mapping: &TenantMapping) -> Result<tenant_mapping::Model, StoreError> {
+    Ok(tenant_mapping::Model {
         id: mapping.id.to_string(),
         primary_site_id: mapping.primary_site_id.to_string(),
-        primary_project_id: mapping.primary_project_id.to_string(),
+        primary_project_id: word("project id", mapping.primary_project_id.as_str())?,
         secondary_site_id: mapping.secondary_site_id.to_string(),
-        secondary_project_id: mapping.secondary_project_id.to_string(),
+        secondary_project_id: word("project id", mapping.secondary_project_id.as_str())?,
         created_at: time_text(mapping.created_at),
-    }
+    })
 }
 
 fn sides(row: &tenant_mapping::Model) -> [tenant_mapping_side::Model; 2] {
@@ -66,8 +63,9 @@ impl Store {
         if mapping.primary_site_id == mapping.secondary_site_id {
             return Err(StoreError::invalid("tenant mapping", "both sides are the same site"));
         }
-        let row = write(mapping);
-        let named = || format!("{} <-> {}", mapping.primary_project_id, mapping.secondary_project_id);
+        let row = write(mapping)?;
+        let named =
+            || format!("{} <-> {}", mapping.primary_project_id, mapping.secondary_project_id);
         transact!(self, tx => {
             tenant_mapping::Entity::insert(row.clone().into_active_model())
                 .exec_without_returning(tx)

@@ -2,6 +2,7 @@
 
 use protector_store::{Conflict, GroupFilter, OperationFilter, PageRequest, StoreError};
 use protector_types::*;
+use protector_workflow::Journal;
 
 use crate::fixtures::{Db, SYSTEM, World, project};
 
@@ -43,6 +44,25 @@ pub async fn names_are_unique_per_project_and_case_matters(db: Db) {
     assert_eq!(found.items, [first]);
 }
 
+pub async fn what_fits_no_column_is_refused_and_what_must_be_kept_is(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    for name in ["n".repeat(256), "a\0b".to_owned()] {
+        let refused = store.insert_group(&world.group("p", &name)).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Invalid { .. }), "{refused}");
+    }
+    let longest = world.stored_group("p", &"ß".repeat(255)).await;
+    assert_eq!(store.group(&SYSTEM, longest.id).await.unwrap(), longest);
+
+    let (id, fence) = world.claimed(longest.id, OperationType::SyncVolumes).await;
+    let mut summary = world.summary(OperationStatus::Failed);
+    summary.view.error_message = Some("the array said \0 and more".into());
+    store.append(id, fence, &world.entries(1), &[], &summary).await.unwrap();
+    let row = store.operation(&SYSTEM, id).await.unwrap();
+    assert_eq!(row.error_message.as_deref(), Some("the array said \u{fffd} and more"));
+    store.outbox_failed(longest.id, "\0").await.unwrap();
+}
+
 pub async fn a_stale_version_or_an_illegal_status_changes_nothing(db: Db) {
     let world = World::new(db).await;
     let store = &world.store;
@@ -57,12 +77,18 @@ pub async fn a_stale_version_or_an_illegal_status_changes_nothing(db: Db) {
     assert_eq!(stale, StoreError::Conflict(conflict.clone()));
     let member = world.member(group.id, "srv");
     assert_eq!(store.insert_member(&member, expected).await, Err(conflict.clone().into()));
-    assert_eq!(store.set_policy(group.id, &world.policy(), expected).await, Err(conflict.clone().into()));
+    assert_eq!(
+        store.set_policy(group.id, &world.policy(), expected).await,
+        Err(conflict.clone().into())
+    );
     assert_eq!(store.delete_group(group.id, Some(expected)).await, Err(conflict.into()));
 
     let illegal = ProtectionGroup { status: GroupStatus::FailedOver, ..stored.clone() };
     let refused = store.update_group(&illegal, stored.version).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Conflict(Conflict::IllegalTransition { .. })), "{refused}");
+    assert!(
+        matches!(refused, StoreError::Conflict(Conflict::IllegalTransition { .. })),
+        "{refused}"
+    );
     assert_eq!(store.group(&SYSTEM, group.id).await.unwrap(), stored);
     assert!(store.members(&SYSTEM, group.id).await.unwrap().is_empty());
 

@@ -1,18 +1,12 @@
 //! Things to store.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeZone, Utc};
 use protector_secrets::KeyRepository;
 use protector_store::{Accepted, GroupGate, NewOperation, Store};
 use protector_types::*;
-use protector_workflow::{
-    EntryKind, NewEntry, OnFailure, Plan, PlannedStep, Stage, Summary, View,
-};
+use protector_workflow::{EntryKind, NewEntry, OnFailure, Plan, PlannedStep, Stage, Summary, View};
 use serde_json::json;
 
 /// A database without tables, and the clock and keys of whoever connects to it.
@@ -65,7 +59,8 @@ impl World {
     /// An active group with every field in use.
     pub fn group(&self, project: &str, name: &str) -> ProtectionGroup {
         let now = self.db.now();
-        let volume_type = |name: &str| VolumeTypeRef { id: format!("id-{name}"), name: name.into() };
+        let volume_type =
+            |name: &str| VolumeTypeRef { id: format!("id-{name}"), name: name.into() };
         let mapping = |a: &str, b: &str| BTreeMap::from([(a.to_owned(), b.to_owned())]);
         ProtectionGroup {
             id: GroupId::generate(),

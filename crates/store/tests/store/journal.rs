@@ -27,7 +27,8 @@ pub async fn a_stale_fence_writes_nothing(db: Db) {
     let running = world.summary(OperationStatus::Running);
     assert_eq!(store.append(id, old, &world.entries(3), &[], &running).await, Ok(1));
     let seen = store.claimable(1).await.unwrap().remove(0);
-    let new = store.claim(id, "engine-2", seen.owner.as_deref(), seen.heartbeat).await.unwrap().unwrap();
+    let new =
+        store.claim(id, "engine-2", seen.owner.as_deref(), seen.heartbeat).await.unwrap().unwrap();
 
     let before = state(&world, id, group.id).await;
     let swap = swap(&world, group.id, vec![]);
@@ -220,7 +221,10 @@ pub async fn the_peers_record_is_shown_and_never_driven(db: Db) {
     let local = store.operation(&SYSTEM, id).await.unwrap();
     let text = serde_json::to_string(&local).unwrap();
     let mut record: OperationRow = serde_json::from_str(&text).unwrap();
-    assert!(matches!(store.put_remote_operation(&record).await, Err(StoreError::AlreadyExists { .. })));
+    assert!(matches!(
+        store.put_remote_operation(&record).await,
+        Err(StoreError::AlreadyExists { .. })
+    ));
 
     record.id = OperationId::generate();
     (record.owner, record.fence, record.journal_seq) = (Some("engine there".into()), 3, 5);

@@ -35,7 +35,10 @@ pub async fn of_sixteen_requests_one_holds_the_group(db: Db) {
     let (winner, version) = winners[0];
     assert_eq!(named, BTreeSet::from([winner]), "losers learn who won");
     for loser in losers {
-        assert!(matches!(world.store.operation(&SYSTEM, loser).await, Err(StoreError::NotFound { .. })));
+        assert!(matches!(
+            world.store.operation(&SYSTEM, loser).await,
+            Err(StoreError::NotFound { .. })
+        ));
     }
     let stored = world.store.group(&SYSTEM, group.id).await.unwrap();
     assert_eq!(stored.current_operation_id, Some(winner));
@@ -239,7 +242,8 @@ pub async fn a_drill_is_open_until_nothing_of_it_is_left(db: Db) {
     let world = World::new(db).await;
     let store = &world.store;
     let group = world.stored_group("p", "shop").await;
-    let drill_of = || async { store.group(&SYSTEM, group.id).await.unwrap().active_test_operation_id };
+    let drill_of =
+        || async { store.group(&SYSTEM, group.id).await.unwrap().active_test_operation_id };
     let end = |status, leaked: &[&str]| {
         let mut summary = world.summary(status);
         summary.result_data = Some(json!({"leaked": leaked}));
@@ -265,7 +269,10 @@ pub async fn a_drill_is_open_until_nothing_of_it_is_left(db: Db) {
 
     // A cleanup that leaves something leaves it open; one that leaves nothing closes it.
     let (cleanup, fence) = world.claimed(group.id, OperationType::TestCleanup).await;
-    store.append(cleanup, fence, &[], &[], &end(OperationStatus::Completed, &["vol"])).await.unwrap();
+    store
+        .append(cleanup, fence, &[], &[], &end(OperationStatus::Completed, &["vol"]))
+        .await
+        .unwrap();
     assert_eq!(drill_of().await, Some(id));
     let (cleanup, fence) = world.claimed(group.id, OperationType::TestCleanup).await;
     store.append(cleanup, fence, &[], &[], &end(OperationStatus::Completed, &[])).await.unwrap();

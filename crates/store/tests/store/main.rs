@@ -45,6 +45,7 @@ scenarios!(
     registry::engines_show_signs_of_life,
     documents::a_group_comes_back_as_it_was_written,
     documents::names_are_unique_per_project_and_case_matters,
+    documents::what_fits_no_column_is_refused_and_what_must_be_kept_is,
     documents::a_stale_version_or_an_illegal_status_changes_nothing,
     documents::a_server_is_in_one_group_at_most,
     documents::every_change_of_a_document_is_queued_for_the_peer,
@@ -70,6 +71,18 @@ scenarios!(
     pages::markers_and_keys_that_do_not_exist_are_refused,
     secrecy::secrets_open_only_in_their_place,
 );
+
+/// The in-process form, with one connection for all: whoever waited for a second one would wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_is_enough_for_one_process() {
+    let db = || Db::new("sqlite::memory:".into());
+    documents::a_group_comes_back_as_it_was_written(db()).await;
+    documents::a_project_sees_nothing_of_another(db()).await;
+    documents::the_peers_document_replaces_ours_and_keeps_tokens(db()).await;
+    leases::of_sixteen_requests_one_holds_the_group(db()).await;
+    leases::the_same_request_sent_sixteen_times_at_once_makes_one_operation(db()).await;
+    journal::the_swap_of_the_primary_is_one_transaction(db()).await;
+}
 
 /// Runs every scenario on its own database of one server; names all that failed.
 async fn on_server(server: &servers::Server) {

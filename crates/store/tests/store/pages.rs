@@ -15,15 +15,12 @@ fn original(name: &str) -> bool {
 /// Walks all groups in pages of 70 while others come and go; gives the names in the order seen.
 async fn walk(world: &World, key: &str, descending: bool, round: usize) -> Vec<String> {
     let store = &world.store;
-    let mut request = PageRequest {
-        limit: 70,
-        sort_key: Some(key.into()),
-        descending,
-        ..PageRequest::default()
-    };
+    let mut request =
+        PageRequest { limit: 70, sort_key: Some(key.into()), descending, ..PageRequest::default() };
     let (mut seen, mut page_number) = (vec![], 0);
     loop {
-        let page = store.list_groups(&project("p"), &GroupFilter::default(), &request).await.unwrap();
+        let page =
+            store.list_groups(&project("p"), &GroupFilter::default(), &request).await.unwrap();
         assert!(page.items.len() <= 70);
         seen.extend(page.items.iter().map(|group| group.name.clone()));
         let last = page.items.last().unwrap().id;
@@ -57,7 +54,9 @@ pub async fn a_thousand_rows_are_each_seen_once_while_others_come_and_go(db: Db)
         }
     }
     for (round, (key, descending)) in
-        [("name", false), ("name", true), ("created_at", false), ("created_at", true)].into_iter().enumerate()
+        [("name", false), ("name", true), ("created_at", false), ("created_at", true)]
+            .into_iter()
+            .enumerate()
     {
         let seen = walk(&world, key, descending, round).await;
         let unique: BTreeSet<_> = seen.iter().collect();
@@ -88,7 +87,8 @@ pub async fn markers_and_keys_that_do_not_exist_are_refused(db: Db) {
     for request in [bad_key, bad_marker] {
         let groups = store.list_groups(&SYSTEM, &GroupFilter::default(), &request).await;
         assert!(matches!(groups, Err(StoreError::Invalid { .. })), "{groups:?}");
-        let operations = store.list_operations(&SYSTEM, &OperationFilter::default(), &request).await;
+        let operations =
+            store.list_operations(&SYSTEM, &OperationFilter::default(), &request).await;
         assert!(matches!(operations, Err(StoreError::Invalid { .. })), "{operations:?}");
         assert!(matches!(store.list_sites(&request).await, Err(StoreError::Invalid { .. })));
         let members = store.list_members(&SYSTEM, group.id, &request).await;

@@ -86,7 +86,10 @@ pub async fn sites_round_trip_and_have_unique_names(db: Db) {
 
     store.observe_site(b.id, SiteStatus::Unreachable, Some("no route")).await.unwrap();
     let seen = store.site(b.id).await.unwrap();
-    assert_eq!((seen.status, seen.status_reason.as_deref()), (SiteStatus::Unreachable, Some("no route")));
+    assert_eq!(
+        (seen.status, seen.status_reason.as_deref()),
+        (SiteStatus::Unreachable, Some("no route"))
+    );
     let clash = Site { name: "site-a".into(), ..seen.clone() };
     assert!(matches!(store.update_site(&clash, None).await, Err(StoreError::AlreadyExists { .. })));
     let renamed = Site { name: "site-c".into(), ..seen };
@@ -129,9 +132,13 @@ pub async fn a_tenant_mapping_is_unique_from_both_sides(db: Db) {
     store.insert_tenant_mapping(&mapping(a.id, "q", b.id, "p")).await.unwrap();
     let from_there = store.find_tenant_mapping(b.id, &"q".into(), a.id).await.unwrap();
     assert_eq!(from_there, Some(first.clone()));
-    assert_eq!(store.tenant_mappings_of(a.id, &"p".into()).await.unwrap(), [first.clone()]);
+    let of_p = store.tenant_mappings_of(a.id, &"p".into()).await.unwrap();
+    assert_eq!(of_p, std::slice::from_ref(&first));
     assert_eq!(store.find_tenant_mapping(a.id, &"none".into(), b.id).await.unwrap(), None);
-    assert!(matches!(store.delete_site(a.id).await, Err(StoreError::Conflict(Conflict::InUse { .. }))));
+    assert!(matches!(
+        store.delete_site(a.id).await,
+        Err(StoreError::Conflict(Conflict::InUse { .. }))
+    ));
 
     store.delete_tenant_mapping(first.id).await.unwrap();
     assert_eq!(store.find_tenant_mapping(b.id, &"q".into(), a.id).await.unwrap(), None);

@@ -62,7 +62,9 @@ fn program(names: &[&str]) -> PathBuf {
         folders.extend(versions.flatten().map(|version| version.path().join("bin")));
     }
     let found = folders.iter().flat_map(|f| names.iter().map(|n| f.join(n))).find(|p| p.is_file());
-    found.unwrap_or_else(|| panic!("PROTECTOR_TEST_DATABASES asks for a server, but there is no {names:?}"))
+    found.unwrap_or_else(|| {
+        panic!("PROTECTOR_TEST_DATABASES asks for a server, but there is no {names:?}")
+    })
 }
 
 /// Database servers refuse to run as root: user and group id to run as, if we are root.
@@ -154,10 +156,10 @@ pub async fn mariadb() -> Option<Server> {
     }
     let (folder, data) = folder();
     let mut install = command(&program(&["mariadb-install-db", "mysql_install_db"]), folder.path());
-    install.arg("--no-defaults").arg(format!("--datadir={}", data.display())).args([
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-    ]);
+    install
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", data.display()))
+        .args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
     if let Ok(base) = std::env::var("PROTECTOR_TEST_MARIADB_BASE") {
         install.arg(format!("--basedir={base}"));
     }
@@ -172,7 +174,9 @@ pub async fn mariadb() -> Option<Server> {
         .arg(format!("--port={port}"))
         .args(["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"]);
     if let Ok(base) = std::env::var("PROTECTOR_TEST_MARIADB_BASE") {
-        server.arg(format!("--basedir={base}")).arg(format!("--lc-messages-dir={base}/share/mysql"));
+        server
+            .arg(format!("--basedir={base}"))
+            .arg(format!("--lc-messages-dir={base}/share/mysql"));
     }
     let child = server.spawn().unwrap();
     let base = format!("mysql+pymysql://root@127.0.0.1:{port}");

@@ -47,6 +47,7 @@ struct Watch {
     stages: Vec<String>,
     faults: BTreeMap<u64, CommitFault>,
     commits: u64,
+    intents: BTreeSet<String>,
     failing_writes: u32,
     failing_loads: u32,
     fence: u64,
@@ -78,6 +79,7 @@ impl ProbeJournal {
                 stages: plan.stages.iter().map(|s| s.name.clone()).collect(),
                 faults,
                 commits: 0,
+                intents: BTreeSet::new(),
                 failing_writes: 0,
                 failing_loads: 0,
                 fence: 0,
@@ -123,6 +125,12 @@ impl ProbeJournal {
     /// The fold of what is committed.
     pub fn folded(&self) -> State {
         self.lock().folded.clone()
+    }
+
+    /// Whether this evidence ends in the step and number of a committed intent.
+    pub fn proves(&self, evidence: &str) -> bool {
+        let step = evidence.find("step ").map_or("", |at| &evidence[at..]);
+        self.lock().intents.contains(step)
     }
 
     /// Everything committed.
@@ -173,7 +181,7 @@ impl ProbeJournal {
         let kinds = entries.iter().map(|e| describe(&e.kind, &watch.steps)).collect();
         watch.hit = Some((fault, kinds));
         drop(watch);
-        self.trace.say(format!("commit {number}: {fault:?}"));
+        self.trace.say(|| format!("commit {number}: {fault:?}"));
         Some(fault)
     }
 
@@ -203,11 +211,14 @@ impl ProbeJournal {
         let number = watch.commits;
         for (offset, entry) in entries.iter().enumerate() {
             let entry = Entry { seq: first + offset as u64, at: entry.at, kind: entry.kind.clone() };
-            self.trace.say(format!("commit {number}: {} {}", entry.seq, brief(&entry.kind)));
+            self.trace.say(|| format!("commit {number}: {} {}", entry.seq, brief(&entry.kind)));
             if let Err(wrong) = watch.model.apply(&entry) {
                 self.trace.wrong(wrong);
             }
             watch.folded.apply(entry.seq, &entry.kind);
+            if let EntryKind::Started { step, .. } = &entry.kind {
+                watch.intents.insert(format!("step {step} entry {}", entry.seq));
+            }
         }
         let view = watch.folded.view();
         if summary.view != view {
@@ -317,7 +328,7 @@ impl Journal for ProbeJournal {
             Some(CommitFault::StolenAfter) => {
                 self.claim();
             }
-            Some(CommitFault::LandedThenStolen) => {
+            Some(CommitFault::LandedThenStolen) if written.is_ok() => {
                 if matches!(self.lock().model.way, Way::Ended(_) | Way::Parked(_)) {
                     self.claim();
                     return Err(Self::away(operation));
@@ -354,7 +365,7 @@ fn describe(kind: &EntryKind, steps: &BTreeMap<String, String>) -> String {
         EntryKind::Done { step, .. } => of("done", step),
         EntryKind::Failed { step, .. } => of("failed", step),
         EntryKind::RollbackBegan { .. } => "rollback".into(),
-        EntryKind::UndoStarted { step } => of("undo started", step),
+        EntryKind::UndoStarted { step, .. } => of("undo started", step),
         EntryKind::Undone { step, .. } => of("undone", step),
         EntryKind::UndoFailed { step, .. } => of("undo failed", step),
         EntryKind::Parked { .. } => "parked".into(),

@@ -5,6 +5,9 @@
 //! independent reading of the journal ([`model`]) judges each commit and each call. So it can serve real plans over
 //! simulated clouds as it serves the fake world ([`fake`]).
 
+// Shared by suites that each use a part of it.
+#![allow(dead_code)]
+
 pub mod clock;
 pub mod fake;
 pub mod faults;
@@ -19,7 +22,7 @@ pub mod verdict;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use protector_workflow::{Definition, Plan};
@@ -51,33 +54,53 @@ pub struct Case<W> {
     pub things_of: BTreeMap<String, Vec<String>>,
 }
 
-/// What happened, in order, and what was wrong with it.
+/// What happened, in order (if it is to be told), and what was wrong with it.
 #[derive(Default)]
-pub struct Trace(Mutex<(Vec<String>, Vec<String>)>);
+pub struct Trace {
+    told: bool,
+    inner: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    events: Vec<String>,
+    wrong: Vec<String>,
+}
 
 impl Trace {
+    /// `told`: keep the events, not only what was wrong. A run in virtual time can be repeated to have them.
+    pub fn new(told: bool) -> Self {
+        Self { told, inner: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Something happened.
-    pub fn say(&self, what: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.push(what.into());
+    pub fn say(&self, what: impl FnOnce() -> String) {
+        if self.told {
+            let what = what();
+            self.lock().events.push(what);
+        }
     }
 
     /// Something was wrong.
     pub fn wrong(&self, what: impl Into<String>) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let what = what.into();
-        inner.0.push(format!("WRONG: {what}"));
-        inner.1.push(what);
+        self.say(|| format!("WRONG: {what}"));
+        self.lock().wrong.push(what);
     }
 
     /// What was wrong so far.
     pub fn violations(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.lock().wrong.clone()
     }
 
     /// The last events, for a failing test's message.
     pub fn tail(&self, count: usize) -> String {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = inner.0.len().saturating_sub(count);
-        inner.0[from..].join("\n    ")
+        let inner = self.lock();
+        let from = inner.events.len().saturating_sub(count);
+        inner.events[from..].join("\n    ")
     }
 }

@@ -151,7 +151,7 @@ impl Model {
             EntryKind::Started { step, .. }
             | EntryKind::Done { step, .. }
             | EntryKind::Failed { step, .. }
-            | EntryKind::UndoStarted { step }
+            | EntryKind::UndoStarted { step, .. }
             | EntryKind::Undone { step, .. }
             | EntryKind::UndoFailed { step, .. }
             | EntryKind::Skipped { step, .. } => Some(self.stand(step)),
@@ -197,10 +197,10 @@ impl Model {
                 self.way = Way::Back(cause.clone());
                 allowed
             }
-            EntryKind::UndoStarted { step } => {
+            EntryKind::UndoStarted { step, .. } => {
                 let allowed = back
                     && self.exists(self.index[step])
-                    && matches!(stand, Started | Done | Failed | Warned | Skipped | Untouched)
+                    && !matches!(stand, Undoing | Undone | Stuck | Left)
                     && self.needed(step).is_none();
                 self.stands[self.index[step]] = Undoing;
                 allowed

@@ -30,12 +30,14 @@ pub struct Scenario {
     pub seed: u64,
     /// Steps under way at most.
     pub max_in_flight: usize,
+    /// Keep the events, for a person to read.
+    pub told: bool,
 }
 
 impl Default for Scenario {
     fn default() -> Self {
         let lease = Duration::from_secs(3600);
-        Self { faults: Faults::default(), resumes: 0, lease, seed: 1, max_in_flight: 1024 }
+        Self { faults: Faults::default(), resumes: 0, lease, seed: 1, max_in_flight: 1024, told: false }
     }
 }
 
@@ -55,6 +57,8 @@ pub struct Played {
     pub inventory: Inventory,
     /// Whose markers are left.
     pub markers: Vec<String>,
+    /// Calls of dead engines and late stops are judged: time was virtual.
+    pub strict: bool,
     /// The reason of the first parking.
     pub parked: Option<String>,
 }
@@ -77,7 +81,7 @@ pub async fn play_on<W: World>(
     strict: bool,
 ) -> Played {
     let world = Arc::new(W::fresh());
-    let trace = Arc::new(Trace::default());
+    let trace = Arc::new(Trace::new(scenario.told));
     let operation: OperationId = "op-00000000-0000-7000-8000-0000000000aa".parse().unwrap();
     let faults = scenario.faults.commit.clone();
     let journal = Arc::new(ProbeJournal::new(&case.plan, faults, clock.clone(), trace.clone()));
@@ -136,6 +140,7 @@ pub async fn play_on<W: World>(
         journal: stage.journal,
         gremlin: stage.gremlin,
         trace,
+        strict,
         parked,
     }
 }
@@ -185,7 +190,7 @@ impl<W: World> Stage<'_, W> {
             }
         };
         self.gremlin.engine.store(0, Ordering::SeqCst);
-        self.gremlin.trace.say(format!("engine {number} ends: {end:?} at {:?}", self.clock.monotonic()));
+        self.gremlin.trace.say(|| format!("engine {number} ends: {end:?} at {:?}", self.clock.monotonic()));
         self.engines.push((end.clone(), self.clock.monotonic()));
         end
     }

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use protector_types::{Clock, DomainEffect, OperationStatus, Rng, SplitMix};
 use protector_workflow::{
-    Definition, DynStep, EntryKind, Found, Outcome, Outputs, Plan, State, StepCx, StepError, Undo,
+    Definition, DynStep, Found, Outcome, Outputs, Plan, State, StepCx, StepError, Undo,
 };
 use serde_json::Value;
 
@@ -134,7 +134,7 @@ impl Gremlin {
     }
 
     async fn die(&self, step: &str) -> ! {
-        self.trace.say(format!("{step}: the engine dies"));
+        self.trace.say(|| format!("{step}: the engine dies"));
         self.journal.crash.notify_one();
         std::future::pending().await
     }
@@ -143,7 +143,7 @@ impl Gremlin {
     fn begin(&self, engine: u64, cx: &StepCx, undo: bool) -> Busy<'_> {
         let step = cx.step_id();
         let what = if undo { "undo" } else { "run" };
-        self.trace.say(format!("engine {engine}: {what} {step} at {:?}", self.clock.monotonic()));
+        self.trace.say(|| format!("engine {engine}: {what} {step} at {:?}", self.clock.monotonic()));
         if self.strict && self.engine.load(Ordering::SeqCst) != engine {
             self.trace.wrong(format!("{what} of {step} by engine {engine}, which is dead"));
         }
@@ -174,14 +174,9 @@ impl Gremlin {
     /// The proof that a step carries must be its committed intent.
     fn check_evidence(&self, cx: &StepCx) {
         let evidence = cx.evidence().to_string();
-        let entries = self.journal.entries();
-        let intents = entries.iter().filter(
-            |e| matches!(&e.kind, EntryKind::Started { step, .. } if step == cx.step_id()),
-        );
-        let (operation, step) = (cx.operation(), cx.step_id());
-        let mut proofs = intents.map(|e| format!("{operation} step {step} entry {}", e.seq));
-        if !proofs.any(|proof| proof == evidence) {
-            self.trace.wrong(format!("{evidence} is not a committed intent of {step}"));
+        let own = evidence.contains(&format!("step {} ", cx.step_id()));
+        if !own || !self.journal.proves(&evidence) {
+            self.trace.wrong(format!("{evidence} is not a committed intent of {}", cx.step_id()));
         }
     }
 }
@@ -253,7 +248,7 @@ impl ProbedStep {
         let sleep = gremlin.clock.sleep(after);
         tokio::spawn(async move {
             sleep.await;
-            gremlin.trace.say(format!("{}: lands now", cx.step_id()));
+            gremlin.trace.say(|| format!("{}: lands now", cx.step_id()));
             inner.run(&cx, &input).await;
         });
     }
@@ -296,7 +291,7 @@ impl DynStep for ProbedStep {
         let Some(fault) = gremlin.run_fault(cx.step_id()) else {
             return self.inner.run(cx, input).await;
         };
-        gremlin.trace.say(format!("{}: {fault:?}", cx.step_id()));
+        gremlin.trace.say(|| format!("{}: {fault:?}", cx.step_id()));
         let unknown = || Outcome::Unknown("planned: no answer".into());
         let failed = || Outcome::Failed(StepError::new(format!("planned failure of {}", cx.step_id())));
         // What happens before the effect.
@@ -335,7 +330,7 @@ impl DynStep for ProbedStep {
     async fn find(&self, cx: &StepCx, input: &Value) -> Found<Value> {
         use RunFault::*;
         let gremlin = &self.gremlin;
-        gremlin.trace.say(format!("engine {}: find {} at {:?}", self.engine, cx.step_id(), gremlin.clock.monotonic()));
+        gremlin.trace.say(|| format!("engine {}: find {} at {:?}", self.engine, cx.step_id(), gremlin.clock.monotonic()));
         gremlin.latency(cx.step_id()).await;
         let fault = {
             let inner = gremlin.lock();
@@ -374,7 +369,7 @@ impl DynStep for ProbedStep {
         let Some(fault) = gremlin.undo_fault(cx.step_id()) else {
             return self.inner.undo(cx, input, output).await;
         };
-        gremlin.trace.say(format!("undo {}: {fault:?}", cx.step_id()));
+        gremlin.trace.say(|| format!("undo {}: {fault:?}", cx.step_id()));
         let failed = || Undo::Failed(StepError::new(format!("planned: {} stays", cx.step_id())));
         match fault {
             Retry(_) | RetryForever => return Undo::Retry("planned: busy".into()),

@@ -12,6 +12,7 @@ use protector_workflow::EntryKind;
 
 use super::{
     Case, World,
+    faults::RunFault,
     play::{Played, Scenario, play},
     scenarios::{self, By, Planned},
     verdict::{Expect, Golden, judge},
@@ -41,7 +42,6 @@ impl Tally {
 
     /// Fails the test with the first few wrongs.
     pub fn assert_clean(&self) {
-        if let Ok(path) = std::env::var("HARNESS_DUMP") { std::fs::write(format!("{path}.{}", self.runs), self.wrong.join("\n=====\n")).unwrap(); }
         let shown = self.wrong.iter().take(3).cloned().collect::<Vec<_>>().join("\n\n");
         assert!(self.wrong.is_empty(), "{} of {} runs went wrong:\n{shown}", self.wrong.len(), self.runs);
     }
@@ -65,9 +65,8 @@ pub fn sweep<W: World>(case: &Case<W>, deep: bool) -> Tally {
     all.extend(scenarios::of_commits(commits, None));
     all.extend(scenarios::of_short_leases(None));
     for failing in &steps {
-        let faults = scenarios::of_commits(1, Some(failing)).remove(0).scenario.faults.run;
         let mut base = Scenario::default();
-        base.faults.run = faults;
+        base.faults.run.insert(failing.clone(), RunFault::FailBefore);
         let commits = play(case, &base).journal.commits();
         all.extend(scenarios::of_commits(commits, Some(failing)));
         all.extend(scenarios::of_short_leases(Some(failing)));
@@ -119,6 +118,7 @@ fn one<W: World>(case: &Case<W>, golden: &Golden, planned: &Planned, tally: &mut
     }
     let wrong = judge(case, golden, &expect, &played);
     if !wrong.is_empty() {
+        let again = play(case, &Scenario { told: true, ..planned.scenario.clone() });
         tally.wrong.push(format!(
             "{} / {} ({}) / {:?} / expected {expect:?}\n  - {}\n  trace:\n    {}",
             case.name,
@@ -126,7 +126,7 @@ fn one<W: World>(case: &Case<W>, golden: &Golden, planned: &Planned, tally: &mut
             planned.when,
             planned.scenario.faults,
             wrong.join("\n  - "),
-            played.trace.tail(60)
+            again.trace.tail(80)
         ));
     }
     for kind in struck {

@@ -246,12 +246,10 @@ impl<W> Judge<'_, W> {
 
     /// An engine that is fenced off stops at once.
     fn fenced(&mut self) {
-        if let Some(at) = self.played.journal.fenced_at()
-            && let Some((_, ended)) =
-                self.played.engines.iter().rfind(|(end, _)| *end == Some(RunEnd::Fenced))
-        {
-            let late = ended.saturating_sub(at);
-            self.check(late.is_zero(), || format!("the fenced engine stopped {late:?} late"));
-        }
+        let Some(at) = self.played.journal.fenced_at().filter(|_| self.played.strict) else { return };
+        let next = self.played.engines.iter().find(|(_, ended)| *ended >= at);
+        // It may also die in the same moment.
+        let right = matches!(next, Some((Some(RunEnd::Fenced) | None, ended)) if *ended == at);
+        self.check(right, || format!("fenced off at {at:?}, the engine ended as {next:?}"));
     }
 }

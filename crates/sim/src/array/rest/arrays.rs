@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Reply, missing, volumes};
+use super::{Call, Reply, missing, settings, volumes};
 use crate::array::{
     error::{Outcome, Refused},
     fabric::Fabric,
     ids,
     model::*,
     query::Row,
-    volumes::reference,
 };
 
 pub(super) fn dispatch(call: &mut Call<'_>, method: &str, path: &str) -> Outcome<Reply> {
@@ -25,15 +24,15 @@ pub(super) fn dispatch(call: &mut Call<'_>, method: &str, path: &str) -> Outcome
         ("POST", "/array-connections") => connect(call),
         ("PATCH", "/array-connections") => throttle(call),
         ("DELETE", "/array-connections") => disconnect(call),
-        ("GET", "/array-connections/connection-key") => one(call, |f, at| {
-            json!({"connection_key": connection_key(f, at)})
-        }),
-        ("GET", "/container-default-protections") => defaults(call),
-        ("PATCH", "/container-default-protections") => set_defaults(call),
-        ("GET", "/admins") => rows(call, |f, at| accounts(f, at, false)),
-        ("GET", "/admins/api-tokens") => api_tokens(call),
-        ("POST", "/admins/api-tokens") => new_api_token(call),
-        ("GET", "/sessions") => sessions(call),
+        ("GET", "/array-connections/connection-key") => {
+            one(call, |f, at| json!({"connection_key": connection_key(f, at)}))
+        }
+        ("GET", "/container-default-protections") => settings::defaults(call),
+        ("PATCH", "/container-default-protections") => settings::set_defaults(call),
+        ("GET", "/admins") => rows(call, |f, at| settings::accounts(f, at, false)),
+        ("GET", "/admins/api-tokens") => settings::api_tokens(call),
+        ("POST", "/admins/api-tokens") => settings::new_api_token(call),
+        ("GET", "/sessions") => settings::sessions(call),
         _ => Err(Refused::not_found()),
     }
 }
@@ -54,7 +53,9 @@ fn rows(call: &mut Call<'_>, build: fn(&Fabric, Key) -> Vec<Value>) -> Outcome<R
             return Err(Refused::of(name, "Name does not exist."));
         }
         all.retain(|v| {
-            names.iter().any(|n| v["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(n)))
+            names
+                .iter()
+                .any(|n| v["name"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(n)))
         });
     }
     call.page(all, |_, value| Row::from(value.clone()))
@@ -62,7 +63,8 @@ fn rows(call: &mut Call<'_>, build: fn(&Fabric, Key) -> Vec<Value>) -> Outcome<R
 
 fn array(f: &Fabric, at: Key) -> Value {
     let Some(unit) = f.units.get(&at) else { return json!({}) };
-    let locked = f.listed(at, Kind::Group, "").iter().any(|k| f.locked_by(Obj::Group(*k)).is_some());
+    let locked =
+        f.listed(at, Kind::Group, "").iter().any(|k| f.locked_by(Obj::Group(*k)).is_some());
     json!({
         "id": unit.id,
         "name": unit.name,
@@ -113,7 +115,9 @@ fn change(call: &mut Call<'_>) -> Outcome<Reply> {
     let body = call.body;
     let delay = body.get("eradication_config").map(eradication_delay).transpose()?.flatten();
     if let Some(timeout) = body.get("idle_timeout") {
-        let good = |ms: &u64| *ms == 0 || ((300_000..=10_800_000).contains(ms) && ms % 60_000 == 0);
+        let good = |ms: &u64| {
+            *ms == 0 || ((300_000..=10_800_000).contains(ms) && ms.is_multiple_of(60_000))
+        };
         let timeout = timeout.as_u64().filter(good).ok_or_else(|| missing("idle_timeout"))?;
         call.f.unit_mut(call.at)?.idle_timeout = timeout;
     }
@@ -183,21 +187,22 @@ fn controllers(f: &Fabric, at: Key) -> Vec<Value> {
     vec![controller("CT0", "primary"), controller("CT1", "secondary")]
 }
 
-fn address(f: &Fabric, at: Key, port: u64) -> String {
+/// In the range for benchmarks (RFC 2544): an array has a subnet, a port an address.
+fn address(f: &Fabric, at: Key, controller: u64, port: u64) -> String {
     let index = f.units.get(&at).map_or(1, |u| u.index);
-    format!("198.51.{}.{}", 100 + index % 2, 10 + (index % 100) * 2 + port % 2)
+    format!("198.18.{index}.{}", 10 + controller * 10 + port)
 }
 
 fn ports(f: &Fabric, at: Key) -> Vec<Value> {
     let Some(unit) = f.units.get(&at) else { return Vec::new() };
     let serial = ids::serial_for(unit.config.seed, &format!("{}/port", unit.config.name));
     let mut all = Vec::new();
-    for controller in 0..2 {
+    for controller in 0..2u64 {
         for port in [4, 5] {
             all.push(json!({
                 "name": format!("CT{controller}.ETH{port}"),
                 "iqn": format!("iqn.2010-06.com.purestorage:flasharray.{}", serial[..16].to_lowercase()),
-                "portal": format!("{}:3260", address(f, at, controller * 2 + port)),
+                "portal": format!("{}:3260", address(f, at, controller, port)),
             }));
         }
         all.push(json!({
@@ -210,10 +215,14 @@ fn ports(f: &Fabric, at: Key) -> Vec<Value> {
 
 fn interfaces(f: &Fabric, at: Key) -> Vec<Value> {
     let mut all = Vec::new();
+    let gateway = format!("198.18.{}.1", f.units.get(&at).map_or(1, |u| u.index));
     for controller in 0..2u64 {
-        for (port, services) in
-            [(0u64, json!(["management"])), (2, json!(["replication"])), (4, json!(["iscsi"])), (5, json!(["iscsi"]))]
-        {
+        for (port, services) in [
+            (0u64, json!(["management"])),
+            (2, json!(["replication"])),
+            (4, json!(["iscsi"])),
+            (5, json!(["iscsi"])),
+        ] {
             all.push(json!({
                 "name": format!("ct{controller}.eth{port}"),
                 "enabled": true,
@@ -221,8 +230,8 @@ fn interfaces(f: &Fabric, at: Key) -> Vec<Value> {
                 "services": services,
                 "speed": 25_000_000_000u64,
                 "eth": {
-                    "address": address(f, at, controller * 2 + port),
-                    "gateway": "198.51.100.1",
+                    "address": address(f, at, controller, port),
+                    "gateway": gateway,
                     "mac_address": format!("24:a9:37:00:0{controller}:0{port}"),
                     "mtu": 1500,
                     "netmask": "255.255.255.0",
@@ -251,7 +260,7 @@ fn connection_item(f: &Fabric, at: Key, link: &Link) -> Value {
         "management_address": peer.config.management_address,
         "os": "Purity//FA",
         "remote": {"id": peer.id, "name": peer.name, "resource_type": "remote-arrays"},
-        "replication_addresses": [format!("198.51.100.{}", peer.index)],
+        "replication_addresses": [format!("198.18.{}.12", peer.index)],
         "replication_transport": "ip",
         "status": status,
         "throttle": link.throttle,
@@ -373,134 +382,4 @@ fn disconnect(call: &mut Call<'_>) -> Outcome<Reply> {
         !found.contains(&(position - 1))
     });
     Ok(Reply::Empty)
-}
-
-fn default_item(f: &Fabric, at: Key, pod: Option<Key>) -> Value {
-    let home = pod.map_or(Home::Array(at), Home::Pod);
-    let protections: Vec<Value> = f
-        .default_protections(home)
-        .iter()
-        .map(|k| {
-            let group = f.group_ref(*k);
-            json!({"id": group["id"], "name": group["name"], "type": "protection_group"})
-        })
-        .collect();
-    let (id, name, kind) = match pod.and_then(|p| f.pods.get(&p)) {
-        Some(pod) => (Some(pod.id.clone()), pod.name.clone(), "pod"),
-        None => (f.units.get(&at).map(|u| u.id.clone()), f.unit_name(at).to_owned(), "array"),
-    };
-    json!({"id": id, "name": name, "type": kind, "default_protections": protections})
-}
-
-/// The array itself ("" or its name) and its pods.
-fn containers(call: &Call<'_>) -> Outcome<Vec<Option<Key>>> {
-    match (call.q.list("names"), call.q.has("names"), call.q.list("ids")) {
-        (Some(names), true, _) if !names.is_empty() => names
-            .iter()
-            .map(|name| match call.f.unit_name(call.at).eq_ignore_ascii_case(name) {
-                true => Ok(None),
-                false => call.f.need(call.at, Kind::Pod, name).map(Some),
-            })
-            .collect(),
-        (_, true, _) => Ok(vec![None]),
-        (_, _, Some(ids)) => ids
-            .iter()
-            .map(|id| match call.f.unit(call.at)?.id == *id {
-                true => Ok(None),
-                false => call.f.by_id(call.at, Kind::Pod, id).map(Some),
-            })
-            .collect(),
-        _ => {
-            let pods = call.f.listed(call.at, Kind::Pod, "");
-            Ok([None].into_iter().chain(pods.into_iter().map(Some)).collect())
-        }
-    }
-}
-
-fn defaults(call: &mut Call<'_>) -> Outcome<Reply> {
-    let at = call.at;
-    call.page(containers(call)?, |f, pod| Row::from(default_item(f, at, *pod)))
-}
-
-fn set_defaults(call: &mut Call<'_>) -> Outcome<Reply> {
-    if !call.q.has("names") && !call.q.has("ids") {
-        return Err(missing("names"));
-    }
-    let Some(wanted) = call.body.get("default_protections").and_then(Value::as_array).cloned() else {
-        return Err(missing("default_protections"));
-    };
-    let mut groups = Vec::new();
-    for entry in &wanted {
-        groups.push(match reference(Some(entry)) {
-            Some((name, true)) => call.f.local_group(call.at, name)?,
-            Some((id, false)) => call.f.by_id(call.at, Kind::Group, id)?,
-            None => return Err(missing("default_protections")),
-        });
-    }
-    let containers = containers(call)?;
-    for pod in &containers {
-        let home = pod.map_or(Home::Array(call.at), Home::Pod);
-        for group in &groups {
-            call.f.may_join(*group, home)?;
-        }
-        match pod.and_then(|p| call.f.pods.get_mut(&p)) {
-            Some(pod) => pod.default_protections = groups.clone(),
-            None => call.f.unit_mut(call.at)?.default_protections = groups.clone(),
-        }
-    }
-    let at = call.at;
-    Ok(Reply::Items(containers.iter().map(|p| default_item(call.f, at, *p)).collect()))
-}
-
-fn accounts(f: &Fabric, at: Key, exposed: bool) -> Vec<Value> {
-    let Some(unit) = f.units.get(&at) else { return Vec::new() };
-    let tokens = unit.config.api_tokens.iter().map(|t| (&t.username, &t.token, t.readonly));
-    tokens
-        .map(|(name, token, readonly)| {
-            json!({
-                "name": name,
-                "is_local": true,
-                "locked": false,
-                "role": {"name": if readonly { "readonly" } else { "array_admin" }},
-                "api_token": {"created_at": 0, "token": if exposed { token.as_str() } else { "****" }},
-            })
-        })
-        .collect()
-}
-
-fn api_tokens(call: &mut Call<'_>) -> Outcome<Reply> {
-    // Only one's own token is ever shown.
-    let exposed = call.q.is("expose_api_token")?;
-    let user = call.user.to_owned();
-    let mut all = accounts(call.f, call.at, exposed);
-    if exposed {
-        all.retain(|account| account["name"] == json!(user));
-    }
-    call.page(all, |_, value| Row::from(value.clone()))
-}
-
-fn new_api_token(call: &mut Call<'_>) -> Outcome<Reply> {
-    let names = call.names()?;
-    let unit = call.f.unit(call.at)?;
-    match names.iter().find(|n| unit.config.api_tokens.iter().any(|t| t.username == **n)) {
-        Some(name) => Err(Refused::of(name, "API token already exists.")),
-        None => Err(Refused::of(&names[0], "User does not exist.")),
-    }
-}
-
-fn sessions(call: &mut Call<'_>) -> Outcome<Reply> {
-    let mut all: Vec<Session> = call.f.unit(call.at)?.sessions.values().cloned().collect();
-    all.sort_by_key(|s| s.id);
-    call.page(all, |_, s| {
-        Row::from(json!({
-            "id": s.id.to_string(),
-            "name": s.id.to_string(),
-            "event_count": 0,
-            "location": "192.0.2.1",
-            "method": "API token",
-            "start_time": s.started,
-            "user": s.user,
-            "user_interface": "REST",
-        }))
-    })
 }

@@ -103,8 +103,7 @@ fn rename(call: &mut Call<'_>, key: Key, name: &str) -> Outcome<()> {
     if call.f.find(call.at, Kind::GroupSnapshot, &whole).is_some_and(|other| other != key) {
         return Err(Refused::of(&whole, "Protection group snapshot already exists."));
     }
-    let scope: Vec<Obj> =
-        members.into_iter().map(Obj::Snap).chain([Obj::GroupSnap(key)]).collect();
+    let scope: Vec<Obj> = members.into_iter().map(Obj::Snap).chain([Obj::GroupSnap(key)]).collect();
     call.f.renaming(&scope, |f| {
         if let Some(snap) = f.group_snaps.get_mut(&key) {
             snap.suffix = suffix;
@@ -118,16 +117,17 @@ pub(super) fn ship_again(call: &mut Call<'_>) -> Outcome<Reply> {
     let keys = call.required(Kind::GroupSnapshot)?;
     let on = match call.q.list("on") {
         None => None,
-        Some(names) => {
-            Some(super::collect(names.iter().map(|name| call.f.peer(call.at, name)))?)
-        }
+        Some(names) => Some(super::collect(names.iter().map(|name| call.f.peer(call.at, name)))?),
     };
     for key in &keys {
         call.alive(Kind::GroupSnapshot, *key)?;
         let owner = call.f.group_snaps.get(key).map(|s| s.owner);
         if !matches!(owner, Some(Owner::Group(_))) {
             let name = call.f.group_snap_name(*key);
-            return Err(Refused::of(&name, "Protection group snapshot is not local to this array."));
+            return Err(Refused::of(
+                &name,
+                "Protection group snapshot is not local to this array.",
+            ));
         }
     }
     for key in &keys {

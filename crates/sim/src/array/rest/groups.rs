@@ -111,9 +111,16 @@ pub(super) fn change(call: &mut Call<'_>) -> Outcome<Reply> {
         call.destroy_or_recover(Kind::Group, *key)?;
         if call.f.groups.contains_key(key) {
             settings(call, *key)?;
-        } else if ["name", "replication_schedule", "snapshot_schedule", "source_retention", "target_retention", "retention_lock"]
-            .iter()
-            .any(|f| call.body.get(f).is_some())
+        } else if [
+            "name",
+            "replication_schedule",
+            "snapshot_schedule",
+            "source_retention",
+            "target_retention",
+            "retention_lock",
+        ]
+        .iter()
+        .any(|f| call.body.get(f).is_some())
         {
             return Err(Refused::of(&name, "Protection group is not local to this array."));
         }
@@ -135,7 +142,10 @@ fn settings(call: &mut Call<'_>, key: Key) -> Outcome<()> {
         Some("ratcheted") => new.ratcheted = true,
         Some("unlocked") if !old.ratcheted => {}
         Some("unlocked") => {
-            return Err(Refused::of(&name, "A ratcheted retention lock is removed by support only."));
+            return Err(Refused::of(
+                &name,
+                "A ratcheted retention lock is removed by support only.",
+            ));
         }
         Some(_) => return Err(missing("retention_lock")),
         None => {}
@@ -147,8 +157,8 @@ fn settings(call: &mut Call<'_>, key: Key) -> Outcome<()> {
              ratcheted.",
         ));
     }
-    let retention_changed = call.body.get("source_retention").is_some()
-        || call.body.get("target_retention").is_some();
+    let retention_changed =
+        call.body.get("source_retention").is_some() || call.body.get("target_retention").is_some();
     call.f.groups.insert(key, new);
     call.f.reschedule(key, (&old.replication, &old.snapshot));
     if retention_changed {
@@ -168,9 +178,8 @@ fn weaker(old: &Group, new: &Group) -> bool {
     let shorter = |a: &Retention, b: &Retention| {
         b.all_for_sec < a.all_for_sec || b.per_day < a.per_day || b.days < a.days
     };
-    let slower = |a: &Schedule, b: &Schedule| {
-        a.enabled && (!b.enabled || b.frequency > a.frequency)
-    };
+    let slower =
+        |a: &Schedule, b: &Schedule| a.enabled && (!b.enabled || b.frequency > a.frequency);
     shorter(&old.source_retention, &new.source_retention)
         || shorter(&old.target_retention, &new.target_retention)
         || slower(&old.replication, &new.replication)
@@ -303,15 +312,16 @@ pub(super) fn vgroup_change(call: &mut Call<'_>) -> Outcome<Reply> {
     for key in &keys {
         let name = call.name_of(Obj::VolumeGroup(*key));
         let destroying = call.body.get("destroyed").and_then(Value::as_bool) == Some(true);
-        let inside = call.f.volumes.values().any(|v| v.vgroup == Some(*key) && v.destroyed.is_none());
+        let inside =
+            call.f.volumes.values().any(|v| v.vgroup == Some(*key) && v.destroyed.is_none());
         if destroying && inside && !contents {
             return Err(Refused::of(&name, "Volume group is not empty."));
         }
         call.destroy_or_recover(Kind::VolumeGroup, *key)?;
-        if let Some(qos) = call.body.get("qos").cloned() {
-            if let Some(group) = call.f.vgroups.get_mut(key) {
-                group.qos = qos;
-            }
+        if let Some(qos) = call.body.get("qos").cloned()
+            && let Some(group) = call.f.vgroups.get_mut(key)
+        {
+            group.qos = qos;
         }
         if let Some(new) = call.body.get("name").and_then(Value::as_str).map(str::to_owned) {
             vgroup_rename(call, *key, &new)?;

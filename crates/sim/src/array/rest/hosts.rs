@@ -47,9 +47,7 @@ fn item(f: &Fabric, at: Key, key: &str) -> Value {
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome<Reply> {
     let keys = match call.q.list("names") {
-        Some(names) => {
-            super::collect(names.iter().map(|name| call.f.need_host(call.at, name)))?
-        }
+        Some(names) => super::collect(names.iter().map(|name| call.f.need_host(call.at, name)))?,
         None => call.f.unit(call.at)?.hosts.keys().cloned().collect(),
     };
     let at = call.at;
@@ -337,8 +335,7 @@ pub(super) fn members(call: &mut Call<'_>) -> Outcome<Reply> {
         host.group.as_ref().is_some_and(|g| groups.as_ref().is_none_or(|all| all.contains(g)))
             && hosts.as_ref().is_none_or(|all| all.contains(key))
     };
-    let found: Vec<String> =
-        unit.hosts.iter().filter(wanted).map(|(key, _)| key.clone()).collect();
+    let found: Vec<String> = unit.hosts.iter().filter(wanted).map(|(key, _)| key.clone()).collect();
     let at = call.at;
     call.page(found, |f, host| Row::from(member_item(f, at, host)))
 }

@@ -17,6 +17,7 @@ mod group_snapshots;
 mod groups;
 mod hosts;
 mod pods;
+mod settings;
 mod snapshots;
 mod tags;
 mod targets;
@@ -108,7 +109,9 @@ pub(crate) fn dispatch(call: &mut Call<'_>, method: &str, path: &str) -> Outcome
         ("POST", "/volume-groups") => groups::vgroup_create(call),
         ("PATCH", "/volume-groups") => groups::vgroup_change(call),
         ("DELETE", "/volume-groups") => groups::vgroup_eradicate(call),
-        ("GET", "/volume-groups/volumes" | "/volumes/volume-groups") => groups::vgroup_members(call),
+        ("GET", "/volume-groups/volumes" | "/volumes/volume-groups") => {
+            groups::vgroup_members(call)
+        }
         ("GET", "/hosts") => hosts::list(call),
         ("POST", "/hosts") => hosts::create(call),
         ("PATCH", "/hosts") => hosts::change(call),

@@ -45,7 +45,9 @@ fn copy_contents(call: &mut Call<'_>, source: Key, target: Key) -> Outcome<()> {
         pod.source = Some((origin.id, origin.name));
     }
     let inside = call.f.volumes.iter().filter(|(_, v)| {
-        v.home == Home::Pod(source) && v.vgroup.is_none() && (v.destroyed.is_none() || origin.remnant)
+        v.home == Home::Pod(source)
+            && v.vgroup.is_none()
+            && (v.destroyed.is_none() || origin.remnant)
     });
     let mut volumes: Vec<(Key, String)> = inside.map(|(k, v)| (*k, v.base.clone())).collect();
     volumes.sort();
@@ -160,9 +162,10 @@ pub(super) fn eradicate(call: &mut Call<'_>) -> Outcome<Reply> {
 }
 
 fn item(f: &Fabric, pod: Key, array: Key) -> Value {
-    let reference = f.pods.get(&pod).map_or(json!({}), |p| {
-        json!({"id": p.id, "name": p.name, "resource_type": "pods"})
-    });
+    let reference = f
+        .pods
+        .get(&pod)
+        .map_or(json!({}), |p| json!({"id": p.id, "name": p.name, "resource_type": "pods"}));
     json!({"group": reference, "pod": reference, "member": f.unit_ref(array)})
 }
 

@@ -61,7 +61,10 @@ pub(super) fn put(call: &mut Call<'_>) -> Outcome<Reply> {
             return Err(missing("key"));
         };
         if key.is_empty() || key.len() > 64 || value.len() > 256 {
-            return Err(Refused::of(key, "A tag's key has 1 to 64 and its value up to 256 characters."));
+            return Err(Refused::of(
+                key,
+                "A tag's key has 1 to 64 and its value up to 256 characters.",
+            ));
         }
         let namespace = tag["namespace"].as_str().unwrap_or(DEFAULT_NAMESPACE);
         let copyable = tag["copyable"].as_bool().unwrap_or(true);

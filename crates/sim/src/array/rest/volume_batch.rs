@@ -36,20 +36,12 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome<Reply> {
         match call.make_volume(name, volume, source.as_ref(), &wish) {
             Ok(key) => made.push(key),
             Err(refused) => {
-                take_back(call, &made, overwrite);
+                call.unmake(&made, overwrite);
                 return Err(refused);
             }
         }
     }
     Ok(Reply::Items(call.volume_items(&made)))
-}
-
-fn take_back(call: &mut Call<'_>, made: &[Key], overwrite: bool) {
-    if !overwrite {
-        for key in made {
-            call.f.eradicate(Obj::Volume(*key));
-        }
-    }
 }
 
 /// What can be said before anything is made: every error, one per volume.

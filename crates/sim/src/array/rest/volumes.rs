@@ -51,7 +51,13 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome<Reply> {
     let body = call.body.clone();
     let mut made = Vec::new();
     for name in &names {
-        made.push(call.make_volume(name, &body, source.as_ref(), &wish)?);
+        match call.make_volume(name, &body, source.as_ref(), &wish) {
+            Ok(key) => made.push(key),
+            Err(refused) => {
+                call.unmake(&made, overwrite);
+                return Err(refused);
+            }
+        }
     }
     Ok(Reply::Items(call.volume_items(&made)))
 }
@@ -109,6 +115,15 @@ impl Call<'_> {
         Ok(key)
     }
 
+    /// One bad name fails the whole call: what it made before goes again.
+    pub(super) fn unmake(&mut self, made: &[Key], overwrite: bool) {
+        if !overwrite {
+            for key in made {
+                self.f.eradicate(Obj::Volume(*key));
+            }
+        }
+    }
+
     fn tag_new(&mut self, key: Key, tags: Option<&Value>) {
         for tag in tags.and_then(Value::as_array).into_iter().flatten() {
             if let (Some(name), Some(value)) = (tag["key"].as_str(), tag["value"].as_str()) {
@@ -125,7 +140,9 @@ impl Call<'_> {
                 v.qos[name] = value.clone();
             }
             if let Some(map) = v.qos.as_object_mut() {
-                map.retain(|_, value| value.as_u64() != Some(0) && !value.is_null() && value.as_str() != Some(""));
+                map.retain(|_, value| {
+                    value.as_u64() != Some(0) && !value.is_null() && value.as_str() != Some("")
+                });
             }
         }
     }
@@ -307,20 +324,46 @@ pub(super) fn idle_performance(now: Ms) -> Value {
 }
 
 const PERFORMANCE: &[&str] = &[
-    "bytes_per_mirrored_write", "bytes_per_op", "bytes_per_read", "bytes_per_write",
-    "cached_read_bytes_per_sec", "cached_reads_per_sec", "local_queue_usec_per_op",
-    "mirrored_others_per_sec", "mirrored_write_bytes_per_sec", "mirrored_writes_per_sec",
-    "non_cached_read_bytes_per_sec", "non_cached_reads_per_sec", "others_per_sec",
-    "qos_rate_limit_usec_per_mirrored_write_op", "qos_rate_limit_usec_per_read_op",
-    "qos_rate_limit_usec_per_write_op", "qos_scheduling_usec_per_mirrored_write_op",
-    "qos_scheduling_usec_per_read_op", "qos_scheduling_usec_per_write_op", "queue_depth",
-    "queue_usec_per_mirrored_write_op", "queue_usec_per_read_op", "queue_usec_per_write_op",
-    "read_bytes_per_sec", "reads_per_sec", "san_usec_per_mirrored_write_op",
-    "san_usec_per_read_op", "san_usec_per_write_op", "service_usec_per_mirrored_write_op",
-    "service_usec_per_read_op", "service_usec_per_read_op_cached",
-    "service_usec_per_read_op_non_cached", "service_usec_per_write_op",
-    "usec_per_mirrored_other_op", "usec_per_mirrored_write_op", "usec_per_other_op",
-    "usec_per_read_op", "usec_per_write_op", "write_bytes_per_sec", "writes_per_sec",
+    "bytes_per_mirrored_write",
+    "bytes_per_op",
+    "bytes_per_read",
+    "bytes_per_write",
+    "cached_read_bytes_per_sec",
+    "cached_reads_per_sec",
+    "local_queue_usec_per_op",
+    "mirrored_others_per_sec",
+    "mirrored_write_bytes_per_sec",
+    "mirrored_writes_per_sec",
+    "non_cached_read_bytes_per_sec",
+    "non_cached_reads_per_sec",
+    "others_per_sec",
+    "qos_rate_limit_usec_per_mirrored_write_op",
+    "qos_rate_limit_usec_per_read_op",
+    "qos_rate_limit_usec_per_write_op",
+    "qos_scheduling_usec_per_mirrored_write_op",
+    "qos_scheduling_usec_per_read_op",
+    "qos_scheduling_usec_per_write_op",
+    "queue_depth",
+    "queue_usec_per_mirrored_write_op",
+    "queue_usec_per_read_op",
+    "queue_usec_per_write_op",
+    "read_bytes_per_sec",
+    "reads_per_sec",
+    "san_usec_per_mirrored_write_op",
+    "san_usec_per_read_op",
+    "san_usec_per_write_op",
+    "service_usec_per_mirrored_write_op",
+    "service_usec_per_read_op",
+    "service_usec_per_read_op_cached",
+    "service_usec_per_read_op_non_cached",
+    "service_usec_per_write_op",
+    "usec_per_mirrored_other_op",
+    "usec_per_mirrored_write_op",
+    "usec_per_other_op",
+    "usec_per_read_op",
+    "usec_per_write_op",
+    "write_bytes_per_sec",
+    "writes_per_sec",
 ];
 
 /// The figures of volumes are views of this array, whatever the pod.

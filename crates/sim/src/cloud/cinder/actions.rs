@@ -246,7 +246,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn begin_detaching(&mut self, id: &str) -> Result<(), Refusal> {
+    pub(crate) fn begin_detaching(&mut self, id: &str) -> Result<(), Refusal> {
         let volume = self.volume_record(id)?;
         if volume.status != "in-use" || volume.attach_status != "attached" {
             return Err(Refusal::bad(

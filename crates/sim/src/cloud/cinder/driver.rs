@@ -264,6 +264,9 @@ impl World<'_> {
         array_name: &str,
         compute: &str,
     ) -> Driver<(String, Value)> {
+        if self.st.cinder.backend_down {
+            return Err("cinder-volume did not answer".to_owned());
+        }
         let host = self.array_host(compute);
         let lun = self.inner.array.connect(&host, array_name).map_err(said)?;
         let info = json!({

@@ -251,6 +251,11 @@ impl World<'_> {
     /// Runs all work that has fallen due, in order, each piece at its own instant.
     pub(crate) fn settle(&mut self) {
         let now = self.inner.clock.monotonic();
+        if !self.st.cinder.backend_down {
+            for job in std::mem::take(&mut self.st.cinder.parked) {
+                self.st.cinder.work.put(now, job);
+            }
+        }
         loop {
             let volume = self.st.cinder.work.next_due();
             let compute = self.st.nova.work.next_due();

@@ -64,6 +64,8 @@ pub struct State {
     pub(crate) made: HashMap<String, u64>,
     /// Work of cinder-volume that has not fallen due yet.
     pub(crate) work: kit::Timeline<work::Job>,
+    /// Work that waits for cinder-volume to come back.
+    pub(crate) parked: Vec<work::Job>,
     /// Rung when there may be new work.
     pub(crate) bell: Arc<Notify>,
     /// Numbers volumes and snapshots in the order of their making; lists show the newest first.

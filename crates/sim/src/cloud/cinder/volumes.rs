@@ -428,9 +428,14 @@ impl Source {
                  minDisk size {}GB.",
                 self.size
             ),
-            kind => format!(
+            "snapshot" => format!(
+                "Invalid input received: Volume size '{size}'GB cannot be smaller than the snapshot \
+                 size {}GB. They must be >= original snapshot size.",
+                self.size
+            ),
+            _ => format!(
                 "Invalid input received: Volume size '{size}'GB cannot be smaller than original \
-                 volume size  {}GB. They must be >= original volume size. ({kind})",
+                 volume size  {}GB. They must be >= original volume size.",
                 self.size
             ),
         }

@@ -19,6 +19,11 @@ pub(crate) enum Job {
 
 impl World<'_> {
     pub(crate) fn run_volume_job(&mut self, job: Job) {
+        // A service that is down leaves its messages in the queue; only the scheduler answers.
+        if self.st.cinder.backend_down && !matches!(job, Job::Create { .. } | Job::Manage { .. }) {
+            self.st.cinder.parked.push(job);
+            return;
+        }
         match job {
             Job::Create { volume, content } => self.finish_create(&volume, &content),
             Job::Manage { volume, reference } => self.finish_manage(&volume, &reference),

@@ -22,15 +22,25 @@ pub(super) fn router() -> Router<Cloud> {
         .layer(DefaultBodyLimit::max(MOST_BYTES))
 }
 
-async fn upload(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, bytes: Bytes) -> Result<StatusCode, ApiError> {
+async fn upload(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<StatusCode, ApiError> {
     let now = cloud.now();
     let mut state = cloud.lock();
     let image = state.glance.changeable(&caller, &id)?;
     if image.status != "queued" {
-        return Err(GLANCE.conflict(format!("Image status transition from {} to saving is not allowed", image.status)));
+        return Err(GLANCE.conflict(format!(
+            "Image status transition from {} to saving is not allowed",
+            image.status
+        )));
     }
     if image.disk_format.is_none() || image.container_format.is_none() {
-        return Err(GLANCE.bad_request("Properties disk_format, container_format must be set prior to saving data."));
+        return Err(GLANCE.bad_request(
+            "Properties disk_format, container_format must be set prior to saving data.",
+        ));
     }
     // A copy of its own, so that a short body does not keep a large buffer alive.
     image.data = Some(Bytes::copy_from_slice(&bytes));
@@ -39,11 +49,17 @@ async fn upload(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn download(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn download(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let state = cloud.lock();
     let image = state.glance.visible(&caller, &id)?;
     if image.status == "deactivated" && !caller.is_admin() {
-        return Err(GLANCE.forbidden(format!("The requested image {id} is deactivated. Image data download is forbidden.")));
+        return Err(GLANCE.forbidden(format!(
+            "The requested image {id} is deactivated. Image data download is forbidden."
+        )));
     }
     let Some(data) = image.data.clone() else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let kind = HeaderValue::from_static("application/octet-stream");

@@ -59,13 +59,24 @@ fn operand<'a>(text: &'a str, have: &str) -> bool {
 }
 
 fn wanted(image: &Value, params: &Params) -> bool {
-    const NOT_FILTERS: [&str; 9] =
-        ["limit", "marker", "sort", "sort_key", "sort_dir", "os_hidden", "member_status", "size_min", "size_max"];
+    const NOT_FILTERS: [&str; 9] = [
+        "limit",
+        "marker",
+        "sort",
+        "sort_key",
+        "sort_dir",
+        "os_hidden",
+        "member_status",
+        "size_min",
+        "size_max",
+    ];
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    params.0.iter().filter(|(k, _)| !NOT_FILTERS.contains(&k.as_str())).all(|(key, want)| match key.as_str() {
+    params.0.iter().filter(|(k, _)| !NOT_FILTERS.contains(&k.as_str())).all(|(key, want)| match key
+        .as_str()
+    {
         "visibility" if want == "all" => true,
         "tag" => image["tags"].as_array().is_some_and(|t| t.contains(&json!(want))),
-        "protected" => image["protected"].to_string() == want.to_ascii_lowercase(),
+        "protected" => image["protected"] == json!(want.eq_ignore_ascii_case("true")),
         key => match image.get(key) {
             Some(have) => operand(want, &plain(have)),
             None => false,
@@ -73,7 +84,11 @@ fn wanted(image: &Value, params: &Params) -> bool {
     })
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let mut items: Vec<(chrono::DateTime<chrono::Utc>, Value)> = {
         let state = cloud.lock();
         let images = state.glance.images.values().filter(|i| listed(&caller, i, &params));
@@ -83,7 +98,8 @@ async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<
     let mut items: Vec<Value> = items.into_iter().map(|(_, i)| i).collect();
     sort(&mut items, &params);
     let page = paginate(&cloud, GLANCE, "/image/v2/images", items, &params, 1000)?;
-    let mut out = json!({"images": page.items, "schema": "/v2/schemas/images", "first": "/v2/images"});
+    let mut out =
+        json!({"images": page.items, "schema": "/v2/schemas/images", "first": "/v2/images"});
     if let Some((_, query)) = page.next.as_deref().and_then(|n| n.split_once('?')) {
         out["next"] = json!(format!("/v2/images?{query}"));
     }
@@ -110,16 +126,27 @@ fn sort(items: &mut [Value], params: &Params) {
     });
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
     Ok(Json(state.glance.visible(&caller, &id)?.json()))
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, HeaderMap, Json<Value>), ApiError> {
-    let body = body.as_object().ok_or_else(|| GLANCE.bad_request("The body must be a JSON object."))?;
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, HeaderMap, Json<Value>), ApiError> {
+    let body =
+        body.as_object().ok_or_else(|| GLANCE.bad_request("The body must be a JSON object."))?;
     let image = Image::of_body(&cloud, &caller, body)?;
     let mut headers = HeaderMap::new();
-    if let Ok(location) = HeaderValue::from_str(&format!("{}/image/v2/images/{}", cloud.base_url(), image.id)) {
+    if let Ok(location) =
+        HeaderValue::from_str(&format!("{}/image/v2/images/{}", cloud.base_url(), image.id))
+    {
         headers.insert(header::LOCATION, location);
     }
     let mut state = cloud.lock();
@@ -131,8 +158,15 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     Ok((StatusCode::CREATED, headers, Json(answer)))
 }
 
-async fn patch(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
-    let operations = body.as_array().ok_or_else(|| GLANCE.bad_request("Request body must be a JSON array of operation objects."))?;
+async fn patch(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
+    let operations = body.as_array().ok_or_else(|| {
+        GLANCE.bad_request("Request body must be a JSON array of operation objects.")
+    })?;
     let now = cloud.now();
     let mut state = cloud.lock();
     let stored = state.glance.changeable(&caller, &id)?;
@@ -149,7 +183,9 @@ async fn patch(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, J
 fn apply(caller: &Caller, image: &mut Image, operation: &Value) -> Result<(), ApiError> {
     let path = operation["path"].as_str().unwrap_or_default();
     let key = path.strip_prefix('/').filter(|k| !k.is_empty() && !k.contains('/'));
-    let key = key.ok_or_else(|| GLANCE.bad_request(format!("Invalid JSON pointer for this resource: '{path}'")))?;
+    let key = key.ok_or_else(|| {
+        GLANCE.bad_request(format!("Invalid JSON pointer for this resource: '{path}'"))
+    })?;
     let key = key.replace("~1", "/").replace("~0", "~");
     match operation["op"].as_str().unwrap_or_default() {
         "add" => image.set(caller, &key, &operation["value"]),
@@ -157,16 +193,25 @@ fn apply(caller: &Caller, image: &mut Image, operation: &Value) -> Result<(), Ap
             image.set(caller, &key, &operation["value"])
         }
         "replace" => Err(GLANCE.conflict(format!("Property {key} does not exist."))),
-        "remove" if BASE.contains(&key.as_str()) => Err(GLANCE.forbidden(format!("Property '{key}' is reserved."))),
+        "remove" if BASE.contains(&key.as_str()) => {
+            Err(GLANCE.forbidden(format!("Property '{key}' is reserved.")))
+        }
         "remove" => match image.properties.remove(&key) {
             Some(_) => Ok(()),
             None => Err(GLANCE.conflict(format!("Property {key} does not exist."))),
         },
-        other => Err(GLANCE.bad_request(format!("Unable to find '{other}' operation in JSON Schema change"))),
+        other => {
+            Err(GLANCE
+                .bad_request(format!("Unable to find '{other}' operation in JSON Schema change")))
+        }
     }
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     if state.glance.changeable(&caller, &id)?.protected {
         return Err(GLANCE.forbidden(format!("Image {id} is protected and cannot be deleted.")));
@@ -175,7 +220,11 @@ async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) 
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn tag(Ext(cloud): Ext<Cloud>, caller: Caller, Path((id, tag)): Path<(String, String)>) -> Result<StatusCode, ApiError> {
+async fn tag(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((id, tag)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let image = state.glance.changeable(&caller, &id)?;
     if !image.tags.contains(&tag) {
@@ -185,7 +234,11 @@ async fn tag(Ext(cloud): Ext<Cloud>, caller: Caller, Path((id, tag)): Path<(Stri
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn untag(Ext(cloud): Ext<Cloud>, caller: Caller, Path((id, tag)): Path<(String, String)>) -> Result<StatusCode, ApiError> {
+async fn untag(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((id, tag)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let image = state.glance.changeable(&caller, &id)?;
     if !image.tags.contains(&tag) {

@@ -42,10 +42,13 @@ fn image_schema() -> Value {
         "size" | "virtual_size" => json!({"type": ["null", "integer"], "readOnly": true}),
         "protected" | "os_hidden" => json!({"type": "boolean"}),
         "tags" | "locations" => json!({"type": "array"}),
-        "visibility" => json!({"type": "string", "enum": ["community", "public", "private", "shared"]}),
+        "visibility" => {
+            json!({"type": "string", "enum": ["community", "public", "private", "shared"]})
+        }
         _ => json!({"type": ["null", "string"]}),
     };
-    let properties: serde_json::Map<String, Value> = BASE.iter().map(|k| ((*k).to_owned(), kind(k))).collect();
+    let properties: serde_json::Map<String, Value> =
+        BASE.iter().map(|k| ((*k).to_owned(), kind(k))).collect();
     json!({
         "name": "image",
         "properties": properties,

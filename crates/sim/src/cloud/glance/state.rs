@@ -56,9 +56,30 @@ pub struct State {
 
 /// The attributes that are not free properties.
 pub(super) const BASE: [&str; 24] = [
-    "id", "name", "owner", "status", "visibility", "disk_format", "container_format", "min_disk", "min_ram",
-    "protected", "os_hidden", "tags", "created_at", "updated_at", "size", "virtual_size", "checksum",
-    "os_hash_algo", "os_hash_value", "self", "file", "schema", "locations", "direct_url",
+    "id",
+    "name",
+    "owner",
+    "status",
+    "visibility",
+    "disk_format",
+    "container_format",
+    "min_disk",
+    "min_ram",
+    "protected",
+    "os_hidden",
+    "tags",
+    "created_at",
+    "updated_at",
+    "size",
+    "virtual_size",
+    "checksum",
+    "os_hash_algo",
+    "os_hash_value",
+    "self",
+    "file",
+    "schema",
+    "locations",
+    "direct_url",
 ];
 
 impl Image {
@@ -101,10 +122,17 @@ impl Image {
     }
 
     /// A new, queued image of a body. Values of wrong kinds are 400; making it public needs admin.
-    pub(super) fn of_body(cloud: &Inner, caller: &Caller, body: &Map<String, Value>) -> Result<Self, ApiError> {
+    pub(super) fn of_body(
+        cloud: &Inner,
+        caller: &Caller,
+        body: &Map<String, Value>,
+    ) -> Result<Self, ApiError> {
         let now = cloud.now();
         let mut image = Self {
-            id: body.get("id").and_then(Value::as_str).map_or_else(|| cloud.new_id(), str::to_owned),
+            id: body
+                .get("id")
+                .and_then(Value::as_str)
+                .map_or_else(|| cloud.new_id(), str::to_owned),
             name: None,
             owner: caller.project_id.clone(),
             status: "queued".to_owned(),
@@ -128,8 +156,17 @@ impl Image {
     }
 
     /// Sets one attribute or property. Read-only ones are 403, values of wrong kinds 400.
-    pub(super) fn set(&mut self, caller: &Caller, key: &str, value: &Value) -> Result<(), ApiError> {
-        let wrong = || GLANCE.bad_request(format!("Provided object does not match schema 'image': {value} is not valid for {key}"));
+    pub(super) fn set(
+        &mut self,
+        caller: &Caller,
+        key: &str,
+        value: &Value,
+    ) -> Result<(), ApiError> {
+        let wrong = || {
+            GLANCE.bad_request(format!(
+                "Provided object does not match schema 'image': {value} is not valid for {key}"
+            ))
+        };
         let text = || value.as_str().map(str::to_owned);
         match key {
             "name" => self.name = text(),
@@ -146,7 +183,10 @@ impl Image {
                 self.tags.dedup();
             }
             "visibility" => {
-                let wanted = value.as_str().filter(|v| ["public", "private", "shared", "community"].contains(v)).ok_or_else(wrong)?;
+                let wanted = value
+                    .as_str()
+                    .filter(|v| ["public", "private", "shared", "community"].contains(v))
+                    .ok_or_else(wrong)?;
                 if wanted == "public" && !caller.is_admin() {
                     return Err(GLANCE.policy_denied("publicize_image"));
                 }
@@ -155,7 +195,9 @@ impl Image {
             "owner" => {
                 let owner = value.as_str().ok_or_else(wrong)?;
                 if owner != caller.project_id && !caller.is_admin() {
-                    return Err(GLANCE.forbidden(format!("You are not permitted to create images owned by '{owner}'.")));
+                    return Err(GLANCE.forbidden(format!(
+                        "You are not permitted to create images owned by '{owner}'."
+                    )));
                 }
                 owner.clone_into(&mut self.owner);
             }
@@ -202,7 +244,9 @@ impl ImageSeed {
 /// Makes active images; those of unknown projects are left out.
 pub fn seed(cloud: &Inner, state: &mut crate::cloud::State, images: &[ImageSeed]) {
     for wanted in images {
-        let Some(owner) = state.keystone.project_named(&wanted.project, "default").map(|p| p.id.clone()) else {
+        let Some(owner) =
+            state.keystone.project_named(&wanted.project, "default").map(|p| p.id.clone())
+        else {
             continue;
         };
         let now = cloud.now();

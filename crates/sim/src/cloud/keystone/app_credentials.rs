@@ -8,7 +8,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{AppCredential, KS, State, collection, duplicate, expiry_of, inner, login::secret_hash, not_found, text, time};
+use super::{
+    AppCredential, KS, State, collection, duplicate, expiry_of, inner, login::secret_hash,
+    not_found, text, time,
+};
 use crate::cloud::{ApiError, Caller, Cloud, JsonBody, Params};
 
 /// `/identity/v3/users/{user}/application_credentials`.
@@ -38,11 +41,15 @@ fn own_business(cloud: &Cloud, caller: &Caller, user_id: &str, rule: &str) -> Re
         return Err(KS.policy_denied(rule));
     }
     if caller.trust_id.is_some() {
-        return Err(KS.forbidden("Using method 'trust' is not allowed for managing application credentials."));
+        return Err(KS.forbidden(
+            "Using method 'trust' is not allowed for managing application credentials.",
+        ));
     }
     let state = cloud.lock();
     let token = state.keystone.tokens.get(&caller.token);
-    let credential = token.and_then(|t| t.app_credential_id.as_ref()).and_then(|id| state.keystone.app_credentials.get(id));
+    let credential = token
+        .and_then(|t| t.app_credential_id.as_ref())
+        .and_then(|id| state.keystone.app_credentials.get(id));
     if credential.is_some_and(|c| !c.unrestricted) {
         return Err(KS.forbidden("Using method 'application_credential' is not allowed for managing additional application credentials."));
     }
@@ -61,7 +68,9 @@ async fn create(
     }
     let new = inner(&body, "application_credential")?;
     let name = text(new, "name")?.to_owned();
-    let secret = new["secret"].as_str().map_or_else(|| format!("{}{}", cloud.new_hex_id(), cloud.new_hex_id()), str::to_owned);
+    let secret = new["secret"]
+        .as_str()
+        .map_or_else(|| format!("{}{}", cloud.new_hex_id(), cloud.new_hex_id()), str::to_owned);
     let expires_at = expiry_of(new, cloud.now())?;
     let mut state = cloud.lock();
     let ks = &mut state.keystone;
@@ -87,9 +96,15 @@ async fn create(
 
 /// The roles asked for, which the caller must hold; all of the token's if none are named.
 fn wanted_roles(state: &State, new: &Value, caller: &Caller) -> Result<Vec<String>, ApiError> {
-    let named: Vec<&Value> = new["roles"].as_array().map(|r| r.iter().collect()).unwrap_or_default();
+    let named: Vec<&Value> =
+        new["roles"].as_array().map(|r| r.iter().collect()).unwrap_or_default();
     if named.is_empty() {
-        return Ok(caller.roles.iter().filter_map(|n| state.role_named(n)).map(|r| r.id.clone()).collect());
+        return Ok(caller
+            .roles
+            .iter()
+            .filter_map(|n| state.role_named(n))
+            .map(|r| r.id.clone())
+            .collect());
     }
     let mut ids = Vec::new();
     for role in named {
@@ -106,18 +121,38 @@ fn wanted_roles(state: &State, new: &Value, caller: &Caller) -> Result<Vec<Strin
     Ok(ids)
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, Path(user_id): Path<String>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(user_id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     if caller.user_id != user_id {
         caller.require_admin(KS, "identity:list_application_credentials")?;
     }
     let state = cloud.lock();
     let ks = &state.keystone;
-    let wanted = |c: &&AppCredential| c.user_id == user_id && params.get("name").is_none_or(|n| n == c.name);
-    let items = ks.app_credentials.values().filter(wanted).map(|c| credential_json(&cloud, ks, c)).collect();
-    Ok(Json(collection(&cloud, "application_credentials", &format!("users/{user_id}/application_credentials"), items)))
+    let wanted =
+        |c: &&AppCredential| c.user_id == user_id && params.get("name").is_none_or(|n| n == c.name);
+    let items = ks
+        .app_credentials
+        .values()
+        .filter(wanted)
+        .map(|c| credential_json(&cloud, ks, c))
+        .collect();
+    Ok(Json(collection(
+        &cloud,
+        "application_credentials",
+        &format!("users/{user_id}/application_credentials"),
+        items,
+    )))
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path((user_id, id)): Path<(String, String)>) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((user_id, id)): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
     if caller.user_id != user_id {
         caller.require_admin(KS, "identity:get_application_credential")?;
     }
@@ -128,7 +163,11 @@ async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path((user_id, id)): Path<
     Ok(Json(json!({"application_credential": credential_json(&cloud, ks, credential)})))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path((user_id, id)): Path<(String, String)>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((user_id, id)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
     if !caller.is_admin() {
         own_business(&cloud, &caller, &user_id, "identity:delete_application_credential")?;
     }

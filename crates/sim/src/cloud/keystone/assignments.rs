@@ -18,7 +18,10 @@ pub(super) fn router() -> Router<Cloud> {
         .route("/identity/v3/roles/{id}", get(show_role).delete(delete_role))
         .route("/identity/v3/role_assignments", get(list))
         .route("/identity/v3/{kind}/{target}/users/{user}/roles", get(roles_of_user))
-        .route("/identity/v3/{kind}/{target}/users/{user}/roles/{role}", put(grant).head(check).get(check).delete(revoke))
+        .route(
+            "/identity/v3/{kind}/{target}/users/{user}/roles/{role}",
+            put(grant).head(check).get(check).delete(revoke),
+        )
 }
 
 fn role_json(cloud: &Cloud, role: &Role) -> Value {
@@ -28,15 +31,26 @@ fn role_json(cloud: &Cloud, role: &Role) -> Value {
     })
 }
 
-async fn list_roles(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list_roles(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_roles")?;
     let state = cloud.lock();
-    let wanted = |r: &&Role| params.get("name").is_none_or(|n| n == r.name) && params.get("domain_id").is_none();
-    let items = state.keystone.roles.values().filter(wanted).map(|r| role_json(&cloud, r)).collect();
+    let wanted = |r: &&Role| {
+        params.get("name").is_none_or(|n| n == r.name) && params.get("domain_id").is_none()
+    };
+    let items =
+        state.keystone.roles.values().filter(wanted).map(|r| role_json(&cloud, r)).collect();
     Ok(Json(collection(&cloud, "roles", "roles", items)))
 }
 
-async fn create_role(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create_role(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_role")?;
     let name = text(inner(&body, "role")?, "name")?.to_owned();
     let mut state = cloud.lock();
@@ -49,14 +63,22 @@ async fn create_role(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): Jso
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn show_role(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show_role(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:get_role")?;
     let state = cloud.lock();
     let role = state.keystone.roles.get(&id).ok_or_else(|| not_found("role", &id))?;
     Ok(Json(json!({"role": role_json(&cloud, role)})))
 }
 
-async fn delete_role(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_role(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_role")?;
     let mut state = cloud.lock();
     state.keystone.roles.remove(&id).ok_or_else(|| not_found("role", &id))?;
@@ -90,7 +112,11 @@ fn named(state: &State, path: &(String, String, String, String)) -> Result<Assig
 
 type GrantPath = Path<(String, String, String, String)>;
 
-async fn grant(Ext(cloud): Ext<Cloud>, caller: Caller, Path(path): GrantPath) -> Result<StatusCode, ApiError> {
+async fn grant(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(path): GrantPath,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:create_grant")?;
     let mut state = cloud.lock();
     let assignment = named(&state.keystone, &path)?;
@@ -98,7 +124,11 @@ async fn grant(Ext(cloud): Ext<Cloud>, caller: Caller, Path(path): GrantPath) ->
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn check(Ext(cloud): Ext<Cloud>, caller: Caller, Path(path): GrantPath) -> Result<StatusCode, ApiError> {
+async fn check(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(path): GrantPath,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:check_grant")?;
     let state = cloud.lock();
     let assignment = named(&state.keystone, &path)?;
@@ -108,7 +138,11 @@ async fn check(Ext(cloud): Ext<Cloud>, caller: Caller, Path(path): GrantPath) ->
     Err(KS.not_found(format!("Could not find role assignment with role: {}.", assignment.role_id)))
 }
 
-async fn revoke(Ext(cloud): Ext<Cloud>, caller: Caller, Path(path): GrantPath) -> Result<StatusCode, ApiError> {
+async fn revoke(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(path): GrantPath,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:revoke_grant")?;
     let mut state = cloud.lock();
     let assignment = named(&state.keystone, &path)?;
@@ -131,7 +165,8 @@ async fn roles_of_user(
         return Err(not_found("user", &user));
     }
     let held = ks.roles_on(&user, &on);
-    let items = held.iter().filter_map(|id| ks.roles.get(id)).map(|r| role_json(&cloud, r)).collect();
+    let items =
+        held.iter().filter_map(|id| ks.roles.get(id)).map(|r| role_json(&cloud, r)).collect();
     Ok(Json(collection(&cloud, "roles", &format!("{kind}/{target}/users/{user}/roles"), items)))
 }
 
@@ -142,7 +177,11 @@ fn assignments(state: &State, effective: bool) -> Vec<Assignment> {
     }
     let spelled = state.assignments.iter().flat_map(|a| {
         let roles = state.with_implied(std::slice::from_ref(&a.role_id));
-        roles.into_iter().map(|r| Assignment { role_id: r.id, user_id: a.user_id.clone(), target: a.target.clone() })
+        roles.into_iter().map(|r| Assignment {
+            role_id: r.id,
+            user_id: a.user_id.clone(),
+            target: a.target.clone(),
+        })
     });
     let unique: std::collections::BTreeSet<Assignment> = spelled.collect();
     unique.into_iter().collect()
@@ -157,7 +196,8 @@ fn assignment_json(cloud: &Cloud, state: &State, a: &Assignment, names: bool) ->
     };
     let mut target = json!({"id": id});
     if names {
-        let domain = |id: &str| json!({"id": id, "name": state.domains.get(id).map(|d| d.name.clone())});
+        let domain =
+            |id: &str| json!({"id": id, "name": state.domains.get(id).map(|d| d.name.clone())});
         role["name"] = json!(state.roles.get(&a.role_id).map(|r| r.name.clone()));
         if let Some(u) = state.users.get(&a.user_id) {
             user["name"] = json!(u.name);
@@ -173,16 +213,27 @@ fn assignment_json(cloud: &Cloud, state: &State, a: &Assignment, names: bool) ->
             Target::Domain(id) => target["name"] = domain(id)["name"].clone(),
         }
     }
-    let link = format!("{}/identity/v3/{kind}s/{id}/users/{}/roles/{}", cloud.base_url(), a.user_id, a.role_id);
+    let link = format!(
+        "{}/identity/v3/{kind}s/{id}/users/{}/roles/{}",
+        cloud.base_url(),
+        a.user_id,
+        a.role_id
+    );
     json!({"role": role, "user": user, "scope": {kind: target}, "links": {"assignment": link}})
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_role_assignments")?;
     let state = cloud.lock();
     let ks = &state.keystone;
     let wanted = |a: &&Assignment| {
-        let on = |key: &str, target: &dyn Fn(&str) -> Target| params.get(key).is_none_or(|id| a.target == target(id));
+        let on = |key: &str, target: &dyn Fn(&str) -> Target| {
+            params.get(key).is_none_or(|id| a.target == target(id))
+        };
         params.get("user.id").is_none_or(|u| u == a.user_id)
             && params.get("role.id").is_none_or(|r| r == a.role_id)
             && on("scope.project.id", &|id| Target::Project(id.to_owned()))

@@ -17,9 +17,15 @@ pub(super) fn router() -> Router<Cloud> {
         .route("/identity", get(versions))
         .route("/identity/v3", get(version))
         .route("/identity/v3/services", get(list_services).post(create_service))
-        .route("/identity/v3/services/{id}", get(show_service).patch(update_service).delete(delete_service))
+        .route(
+            "/identity/v3/services/{id}",
+            get(show_service).patch(update_service).delete(delete_service),
+        )
         .route("/identity/v3/endpoints", get(list_endpoints).post(create_endpoint))
-        .route("/identity/v3/endpoints/{id}", get(show_endpoint).patch(update_endpoint).delete(delete_endpoint))
+        .route(
+            "/identity/v3/endpoints/{id}",
+            get(show_endpoint).patch(update_endpoint).delete(delete_endpoint),
+        )
         .route("/identity/v3/regions", get(list_regions).post(create_region))
         .route("/identity/v3/regions/{id}", get(show_region).delete(delete_region))
 }
@@ -46,7 +52,8 @@ async fn version(Ext(cloud): Ext<Cloud>) -> Json<Value> {
 /// An endpoint's URL with the cloud's base and the project filled in; `None` if it wants a project
 /// and there is none (real Keystone leaves such endpoints out).
 fn endpoint_url(cloud: &Cloud, url: &str, project_id: Option<&str>) -> Option<String> {
-    let url = if url.starts_with('/') { format!("{}{url}", cloud.base_url()) } else { url.to_owned() };
+    let url =
+        if url.starts_with('/') { format!("{}{url}", cloud.base_url()) } else { url.to_owned() };
     let mut out = url;
     for pattern in ["$(project_id)s", "%(project_id)s", "$(tenant_id)s", "%(tenant_id)s"] {
         if out.contains(pattern) {
@@ -82,7 +89,11 @@ fn service_json(cloud: &Cloud, s: &CatalogService) -> Value {
 }
 
 fn endpoint_json(cloud: &Cloud, e: &Endpoint) -> Value {
-    let url = if e.url.starts_with('/') { format!("{}{}", cloud.base_url(), e.url) } else { e.url.clone() };
+    let url = if e.url.starts_with('/') {
+        format!("{}{}", cloud.base_url(), e.url)
+    } else {
+        e.url.clone()
+    };
     json!({
         "id": e.id, "service_id": e.service_id, "interface": e.interface, "region": e.region_id,
         "region_id": e.region_id, "url": url, "enabled": e.enabled,
@@ -90,17 +101,27 @@ fn endpoint_json(cloud: &Cloud, e: &Endpoint) -> Value {
     })
 }
 
-async fn list_services(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list_services(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_services")?;
     let state = cloud.lock();
     let wanted = |s: &&CatalogService| {
-        params.get("type").is_none_or(|t| t == s.kind) && params.get("name").is_none_or(|n| n == s.name)
+        params.get("type").is_none_or(|t| t == s.kind)
+            && params.get("name").is_none_or(|n| n == s.name)
     };
-    let items = state.keystone.services.values().filter(wanted).map(|s| service_json(&cloud, s)).collect();
+    let items =
+        state.keystone.services.values().filter(wanted).map(|s| service_json(&cloud, s)).collect();
     Ok(Json(collection(&cloud, "services", "services", items)))
 }
 
-async fn create_service(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create_service(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_service")?;
     let new = inner(&body, "service")?;
     let service = CatalogService {
@@ -115,14 +136,23 @@ async fn create_service(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): 
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn show_service(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show_service(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:get_service")?;
     let state = cloud.lock();
     let service = state.keystone.services.get(&id).ok_or_else(|| not_found("service", &id))?;
     Ok(Json(json!({"service": service_json(&cloud, service)})))
 }
 
-async fn update_service(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update_service(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:update_service")?;
     let change = inner(&body, "service")?;
     let mut state = cloud.lock();
@@ -134,7 +164,11 @@ async fn update_service(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<S
     Ok(Json(json!({"service": service_json(&cloud, service)})))
 }
 
-async fn delete_service(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_service(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_service")?;
     let mut state = cloud.lock();
     state.keystone.services.remove(&id).ok_or_else(|| not_found("service", &id))?;
@@ -148,18 +182,35 @@ fn set_text(target: &mut String, change: &Value, key: &str) {
     }
 }
 
-async fn list_endpoints(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list_endpoints(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_endpoints")?;
     let state = cloud.lock();
     let wanted = |e: &&Endpoint| {
         let is = |key: &str, value: &str| params.get(key).is_none_or(|v| v == value);
-        is("service_id", &e.service_id) && is("interface", &e.interface) && is("region_id", &e.region_id) && is("region", &e.region_id)
+        is("service_id", &e.service_id)
+            && is("interface", &e.interface)
+            && is("region_id", &e.region_id)
+            && is("region", &e.region_id)
     };
-    let items = state.keystone.endpoints.values().filter(wanted).map(|e| endpoint_json(&cloud, e)).collect();
+    let items = state
+        .keystone
+        .endpoints
+        .values()
+        .filter(wanted)
+        .map(|e| endpoint_json(&cloud, e))
+        .collect();
     Ok(Json(collection(&cloud, "endpoints", "endpoints", items)))
 }
 
-async fn create_endpoint(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create_endpoint(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_endpoint")?;
     let new = inner(&body, "endpoint")?;
     let region = new.get("region_id").or_else(|| new.get("region")).and_then(Value::as_str);
@@ -184,18 +235,28 @@ async fn create_endpoint(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body):
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn show_endpoint(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show_endpoint(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:get_endpoint")?;
     let state = cloud.lock();
     let endpoint = state.keystone.endpoints.get(&id).ok_or_else(|| not_found("endpoint", &id))?;
     Ok(Json(json!({"endpoint": endpoint_json(&cloud, endpoint)})))
 }
 
-async fn update_endpoint(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update_endpoint(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:update_endpoint")?;
     let change = inner(&body, "endpoint")?;
     let mut state = cloud.lock();
-    let endpoint = state.keystone.endpoints.get_mut(&id).ok_or_else(|| not_found("endpoint", &id))?;
+    let endpoint =
+        state.keystone.endpoints.get_mut(&id).ok_or_else(|| not_found("endpoint", &id))?;
     set_text(&mut endpoint.url, change, "url");
     set_text(&mut endpoint.interface, change, "interface");
     set_text(&mut endpoint.region_id, change, "region_id");
@@ -203,7 +264,11 @@ async fn update_endpoint(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<
     Ok(Json(json!({"endpoint": endpoint_json(&cloud, endpoint)})))
 }
 
-async fn delete_endpoint(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_endpoint(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_endpoint")?;
     cloud.lock().keystone.endpoints.remove(&id).ok_or_else(|| not_found("endpoint", &id))?;
     Ok(StatusCode::NO_CONTENT)
@@ -218,21 +283,43 @@ async fn list_regions(Ext(cloud): Ext<Cloud>) -> Json<Value> {
     Json(collection(&cloud, "regions", "regions", items))
 }
 
-async fn create_region(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create_region(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_region")?;
-    let id = inner(&body, "region")?["id"].as_str().map_or_else(|| cloud.new_hex_id(), str::to_owned);
+    let id =
+        inner(&body, "region")?["id"].as_str().map_or_else(|| cloud.new_hex_id(), str::to_owned);
     if !cloud.lock().keystone.regions.insert(id.clone()) {
-        return Err(KS.conflict(format!("Conflict occurred attempting to store region - Duplicate ID, {id}.")));
+        return Err(KS.conflict(format!(
+            "Conflict occurred attempting to store region - Duplicate ID, {id}."
+        )));
     }
     Ok((StatusCode::CREATED, Json(json!({"region": region_json(&cloud, &id)}))))
 }
 
-async fn show_region(Ext(cloud): Ext<Cloud>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show_region(
+    Ext(cloud): Ext<Cloud>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let known = cloud.lock().keystone.regions.contains(&id);
-    if known { Ok(Json(json!({"region": region_json(&cloud, &id)}))) } else { Err(not_found("region", &id)) }
+    if known {
+        Ok(Json(json!({"region": region_json(&cloud, &id)})))
+    } else {
+        Err(not_found("region", &id))
+    }
 }
 
-async fn delete_region(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_region(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_region")?;
-    if cloud.lock().keystone.regions.remove(&id) { Ok(StatusCode::NO_CONTENT) } else { Err(not_found("region", &id)) }
+    if cloud.lock().keystone.regions.remove(&id) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(not_found("region", &id))
+    }
 }

@@ -63,7 +63,8 @@ pub(super) fn login(
 }
 
 fn prove(state: &State, auth: &Value, now: DateTime<Utc>) -> Result<Proof, ApiError> {
-    let identity = auth.get("identity").ok_or_else(|| KS.bad_request("'identity' is a required property"))?;
+    let identity =
+        auth.get("identity").ok_or_else(|| KS.bad_request("'identity' is a required property"))?;
     let methods: Vec<String> = identity
         .get("methods")
         .and_then(Value::as_array)
@@ -89,7 +90,10 @@ fn find_user(state: &State, user: &Value) -> Result<String, ApiError> {
         state.users.get(id)
     } else {
         let name = text(user, "name")?;
-        let domain = user.get("domain").and_then(|d| domain_id(state, d)).ok_or_else(|| KS.unauthorized())?;
+        let domain = user
+            .get("domain")
+            .and_then(|d| domain_id(state, d))
+            .ok_or_else(|| KS.unauthorized())?;
         state.user_named(name, &domain)
     };
     found
@@ -107,14 +111,20 @@ fn domain_id(state: &State, domain: &Value) -> Option<String> {
 }
 
 fn by_password(state: &State, data: &Value) -> Result<Proof, ApiError> {
-    let user = data.get("user").ok_or_else(|| KS.bad_request("Expecting to find user in password."))?;
+    let user =
+        data.get("user").ok_or_else(|| KS.bad_request("Expecting to find user in password."))?;
     let user_id = find_user(state, user)?;
     let password = user.get("password").and_then(Value::as_str).unwrap_or_default();
     let matches = state.users.get(&user_id).is_some_and(|u| u.password == password);
     if !matches {
         return Err(KS.unauthorized());
     }
-    Ok(Proof { user_id, methods: vec!["password".to_owned()], parent: None, app_credential_id: None })
+    Ok(Proof {
+        user_id,
+        methods: vec!["password".to_owned()],
+        parent: None,
+        app_credential_id: None,
+    })
 }
 
 fn by_token(state: &State, data: &Value, now: DateTime<Utc>) -> Result<Proof, ApiError> {
@@ -218,7 +228,8 @@ fn named_scope(state: &State, scope: &Value) -> Result<Scope, ApiError> {
         return found.map(|p| Scope::Project(p.id.clone())).ok_or_else(|| KS.unauthorized());
     }
     if let Some(domain) = scope.get("domain") {
-        let id = domain_id(state, domain).filter(|d| state.domains.get(d).is_some_and(|d| d.enabled));
+        let id =
+            domain_id(state, domain).filter(|d| state.domains.get(d).is_some_and(|d| d.enabled));
         return id.map(Scope::Domain).ok_or_else(|| KS.unauthorized());
     }
     if scope.get("system").is_some() {
@@ -228,9 +239,17 @@ fn named_scope(state: &State, scope: &Value) -> Result<Scope, ApiError> {
     Err(KS.bad_request("Expecting to find valid scope: project, domain, system or OS-TRUST:trust."))
 }
 
-fn usable_trust(state: &State, scope: &Value, proof: &Proof, now: DateTime<Utc>) -> Result<Trust, ApiError> {
+fn usable_trust(
+    state: &State,
+    scope: &Value,
+    proof: &Proof,
+    now: DateTime<Utc>,
+) -> Result<Trust, ApiError> {
     let id = text(scope, "id")?;
-    let trust = state.trusts.get(id).filter(|t| t.deleted_at.is_none() && t.expires_at.is_none_or(|e| e > now));
+    let trust = state
+        .trusts
+        .get(id)
+        .filter(|t| t.deleted_at.is_none() && t.expires_at.is_none_or(|e| e > now));
     let trust = trust.ok_or_else(|| KS.unauthorized())?;
     if trust.trustee_user_id != proof.user_id {
         return Err(KS.forbidden("User is not a trustee."));

@@ -94,7 +94,9 @@ fn not_found(kind: &str, id: &str) -> ApiError {
 
 /// 409 in Keystone's words.
 fn duplicate(kind: &str, name: &str) -> ApiError {
-    KS.conflict(format!("Conflict occurred attempting to store {kind} - Duplicate entry found with name {name}."))
+    KS.conflict(format!(
+        "Conflict occurred attempting to store {kind} - Duplicate entry found with name {name}."
+    ))
 }
 
 /// `{"projects": [...], "links": {...}}`.

@@ -15,7 +15,10 @@ use crate::cloud::{ApiError, Caller, Cloud, JsonBody, Params};
 pub(super) fn router() -> Router<Cloud> {
     Router::new()
         .route("/identity/v3/domains", get(list_domains).post(create_domain))
-        .route("/identity/v3/domains/{id}", get(show_domain).patch(update_domain).delete(delete_domain))
+        .route(
+            "/identity/v3/domains/{id}",
+            get(show_domain).patch(update_domain).delete(delete_domain),
+        )
         .route("/identity/v3/projects", get(list).post(create))
         .route("/identity/v3/projects/{id}", get(show).patch(update).delete(delete))
 }
@@ -39,7 +42,11 @@ fn truthy(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text == "1"
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_projects")?;
     let state = cloud.lock();
     let wanted = |p: &&Project| {
@@ -49,11 +56,16 @@ async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<
             && params.get("enabled").is_none_or(|e| truthy(e) == p.enabled)
             && !params.get("is_domain").is_some_and(truthy)
     };
-    let items = state.keystone.projects.values().filter(wanted).map(|p| project_json(&cloud, p)).collect();
+    let items =
+        state.keystone.projects.values().filter(wanted).map(|p| project_json(&cloud, p)).collect();
     Ok(Json(collection(&cloud, "projects", "projects", items)))
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_project")?;
     let new = inner(&body, "project")?;
     let project = Project {
@@ -77,7 +89,11 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     if caller.project_id != id {
         caller.require_admin(KS, "identity:get_project")?;
     }
@@ -86,12 +102,21 @@ async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) ->
     Ok(Json(json!({"project": project_json(&cloud, project)})))
 }
 
-async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:update_project")?;
     let change = inner(&body, "project")?;
     let mut state = cloud.lock();
     let ks = &mut state.keystone;
-    let domain_id = ks.projects.get(&id).map(|p| p.domain_id.clone()).ok_or_else(|| not_found("project", &id))?;
+    let domain_id = ks
+        .projects
+        .get(&id)
+        .map(|p| p.domain_id.clone())
+        .ok_or_else(|| not_found("project", &id))?;
     if let Some(name) = change["name"].as_str()
         && ks.project_named(name, &domain_id).is_some_and(|p| p.id != id)
     {
@@ -108,7 +133,11 @@ async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     Ok(Json(json!({"project": project_json(&cloud, project)})))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_project")?;
     let mut state = cloud.lock();
     let ks = &mut state.keystone;
@@ -118,17 +147,27 @@ async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) 
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_domains(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list_domains(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_domains")?;
     let state = cloud.lock();
     let wanted = |d: &&Domain| {
-        params.get("name").is_none_or(|n| n == d.name) && params.get("enabled").is_none_or(|e| truthy(e) == d.enabled)
+        params.get("name").is_none_or(|n| n == d.name)
+            && params.get("enabled").is_none_or(|e| truthy(e) == d.enabled)
     };
-    let items = state.keystone.domains.values().filter(wanted).map(|d| domain_json(&cloud, d)).collect();
+    let items =
+        state.keystone.domains.values().filter(wanted).map(|d| domain_json(&cloud, d)).collect();
     Ok(Json(collection(&cloud, "domains", "domains", items)))
 }
 
-async fn create_domain(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create_domain(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_domain")?;
     let new = inner(&body, "domain")?;
     let domain = Domain {
@@ -146,7 +185,11 @@ async fn create_domain(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): J
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn show_domain(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show_domain(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     if caller.project_domain_id != id && caller.domain_id.as_ref() != Some(&id) {
         caller.require_admin(KS, "identity:get_domain")?;
     }
@@ -155,7 +198,12 @@ async fn show_domain(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<Stri
     Ok(Json(json!({"domain": domain_json(&cloud, domain)})))
 }
 
-async fn update_domain(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update_domain(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:update_domain")?;
     let change = inner(&body, "domain")?;
     let mut state = cloud.lock();
@@ -170,16 +218,23 @@ async fn update_domain(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<St
     Ok(Json(json!({"domain": domain_json(&cloud, domain)})))
 }
 
-async fn delete_domain(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_domain(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_domain")?;
     let mut state = cloud.lock();
     let ks = &mut state.keystone;
     let domain = ks.domains.get(&id).ok_or_else(|| not_found("domain", &id))?;
     if domain.enabled {
-        return Err(KS.forbidden("Cannot delete a domain that is enabled, please disable it first."));
+        return Err(
+            KS.forbidden("Cannot delete a domain that is enabled, please disable it first.")
+        );
     }
     ks.domains.remove(&id);
-    let gone: Vec<String> = ks.projects.values().filter(|p| p.domain_id == id).map(|p| p.id.clone()).collect();
+    let gone: Vec<String> =
+        ks.projects.values().filter(|p| p.domain_id == id).map(|p| p.id.clone()).collect();
     ks.projects.retain(|_, p| p.domain_id != id);
     ks.users.retain(|_, u| u.domain_id != id);
     let users: Vec<String> = ks.users.keys().cloned().collect();

@@ -55,15 +55,23 @@ impl Default for SeedConfig {
 
 /// Fills an empty Keystone: domain Default, roles, accounts, the catalog of one region.
 /// `new_id` gives ids of 32 hex digits.
-pub fn seed(state: &mut State, config: &SeedConfig, region: &str, mut new_id: impl FnMut() -> String) {
+pub fn seed(
+    state: &mut State,
+    config: &SeedConfig,
+    region: &str,
+    mut new_id: impl FnMut() -> String,
+) {
     state.token_life = Some(config.token_life);
     state.regions.insert(region.to_owned());
-    state.domains.insert("default".to_owned(), Domain {
-        id: "default".to_owned(),
-        name: "Default".to_owned(),
-        description: "The default domain".to_owned(),
-        enabled: true,
-    });
+    state.domains.insert(
+        "default".to_owned(),
+        Domain {
+            id: "default".to_owned(),
+            name: "Default".to_owned(),
+            description: "The default domain".to_owned(),
+            enabled: true,
+        },
+    );
     for name in ["admin", "manager", "member", "reader", "service", "protector"] {
         let id = new_id();
         state.roles.insert(id.clone(), Role { id, name: name.to_owned() });
@@ -72,7 +80,8 @@ pub fn seed(state: &mut State, config: &SeedConfig, region: &str, mut new_id: im
     for account in &config.accounts {
         seed_account(state, account, &mut new_id);
     }
-    if let (Some(first), Some(admin)) = (config.accounts.first(), state.role_named("admin").map(|r| r.id.clone()))
+    if let (Some(first), Some(admin)) =
+        (config.accounts.first(), state.role_named("admin").map(|r| r.id.clone()))
         && let Some(user_id) = state.user_named(&first.user, "default").map(|u| u.id.clone())
     {
         let target = Target::Domain("default".to_owned());
@@ -86,29 +95,35 @@ fn project(state: &mut State, name: &str, new_id: &mut impl FnMut() -> String) -
         return project.id.clone();
     }
     let id = new_id();
-    state.projects.insert(id.clone(), Project {
-        id: id.clone(),
-        name: name.to_owned(),
-        domain_id: "default".to_owned(),
-        description: String::new(),
-        enabled: true,
-        tags: Vec::new(),
-    });
+    state.projects.insert(
+        id.clone(),
+        Project {
+            id: id.clone(),
+            name: name.to_owned(),
+            domain_id: "default".to_owned(),
+            description: String::new(),
+            enabled: true,
+            tags: Vec::new(),
+        },
+    );
     id
 }
 
 fn seed_account(state: &mut State, account: &Account, new_id: &mut impl FnMut() -> String) {
     let project_id = project(state, &account.project, new_id);
     let user_id = new_id();
-    state.users.insert(user_id.clone(), User {
-        id: user_id.clone(),
-        name: account.user.clone(),
-        domain_id: "default".to_owned(),
-        password: account.password.clone(),
-        enabled: true,
-        default_project_id: None,
-        extra: serde_json::Map::new(),
-    });
+    state.users.insert(
+        user_id.clone(),
+        User {
+            id: user_id.clone(),
+            name: account.user.clone(),
+            domain_id: "default".to_owned(),
+            password: account.password.clone(),
+            enabled: true,
+            default_project_id: None,
+            extra: serde_json::Map::new(),
+        },
+    );
     for name in &account.roles {
         if let Some(role_id) = state.role_named(name).map(|r| r.id.clone()) {
             let target = Target::Project(project_id.clone());
@@ -128,23 +143,29 @@ fn seed_catalog(state: &mut State, region: &str, new_id: &mut impl FnMut() -> St
     ];
     for (kind, name, path) in services {
         let service_id = new_id();
-        state.services.insert(service_id.clone(), CatalogService {
-            id: service_id.clone(),
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            description: String::new(),
-            enabled: true,
-        });
+        state.services.insert(
+            service_id.clone(),
+            CatalogService {
+                id: service_id.clone(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                description: String::new(),
+                enabled: true,
+            },
+        );
         for interface in ["public", "internal", "admin"] {
             let id = new_id();
-            state.endpoints.insert(id.clone(), Endpoint {
-                id,
-                service_id: service_id.clone(),
-                interface: interface.to_owned(),
-                region_id: region.to_owned(),
-                url: path.to_owned(),
-                enabled: true,
-            });
+            state.endpoints.insert(
+                id.clone(),
+                Endpoint {
+                    id,
+                    service_id: service_id.clone(),
+                    interface: interface.to_owned(),
+                    region_id: region.to_owned(),
+                    url: path.to_owned(),
+                    enabled: true,
+                },
+            );
         }
     }
 }

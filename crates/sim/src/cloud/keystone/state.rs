@@ -317,7 +317,8 @@ impl State {
     /// trustor still holds every delegated role on the project.
     pub fn trust_holds(&self, trust: &Trust, now: DateTime<Utc>) -> bool {
         let enabled = |id: &String| self.users.get(id).is_some_and(|u| u.enabled);
-        let held = self.roles_on(&trust.trustor_user_id, &Target::Project(trust.project_id.clone()));
+        let held =
+            self.roles_on(&trust.trustor_user_id, &Target::Project(trust.project_id.clone()));
         let held: Vec<String> = self.with_implied(&held).into_iter().map(|r| r.id).collect();
         trust.deleted_at.is_none()
             && trust.expires_at.is_none_or(|end| end > now)
@@ -335,7 +336,12 @@ impl State {
     }
 
     /// What a token means now, or why it means nothing. `allow_expired`: up to 48 hours after its end.
-    pub fn validate(&self, id: &str, now: DateTime<Utc>, allow_expired: bool) -> Result<TokenView, Void> {
+    pub fn validate(
+        &self,
+        id: &str,
+        now: DateTime<Utc>,
+        allow_expired: bool,
+    ) -> Result<TokenView, Void> {
         let token = self.tokens.get(id).ok_or(Void::Unknown)?;
         let grace = if allow_expired { ALLOW_EXPIRED_WINDOW } else { Duration::zero() };
         if token.expires_at + grace <= now {
@@ -402,7 +408,8 @@ impl State {
         if credential.expires_at.is_some_and(|end| end <= now) {
             return None;
         }
-        let held = self.roles_on(&credential.user_id, &Target::Project(credential.project_id.clone()));
+        let held =
+            self.roles_on(&credential.user_id, &Target::Project(credential.project_id.clone()));
         let held: Vec<String> = self.with_implied(&held).into_iter().map(|r| r.id).collect();
         let left: Vec<String> =
             credential.role_ids.iter().filter(|r| held.contains(r)).cloned().collect();

@@ -23,7 +23,12 @@ pub(super) fn router() -> Router<Cloud> {
 }
 
 /// The body of a token's answer.
-pub(super) fn token_json(cloud: &Cloud, state: &State, view: &TokenView, with_catalog: bool) -> Value {
+pub(super) fn token_json(
+    cloud: &Cloud,
+    state: &State,
+    view: &TokenView,
+    with_catalog: bool,
+) -> Value {
     let domain = |id: &str| {
         let name = state.domains.get(id).map(|d| d.name.clone()).unwrap_or_default();
         json!({"id": id, "name": name})
@@ -36,7 +41,8 @@ pub(super) fn token_json(cloud: &Cloud, state: &State, view: &TokenView, with_ca
         "issued_at": time(view.token.issued_at),
     });
     if let Some(project) = &view.project {
-        token["project"] = json!({"id": project.id, "name": project.name, "domain": domain(&project.domain_id)});
+        token["project"] =
+            json!({"id": project.id, "name": project.name, "domain": domain(&project.domain_id)});
         token["is_domain"] = json!(false);
     }
     if let Some(scope) = &view.domain {
@@ -56,7 +62,9 @@ pub(super) fn token_json(cloud: &Cloud, state: &State, view: &TokenView, with_ca
             "trustee_user": {"id": trust.trustee_user_id},
         });
     }
-    if let Some(credential) = view.token.app_credential_id.as_ref().and_then(|id| state.app_credentials.get(id)) {
+    if let Some(credential) =
+        view.token.app_credential_id.as_ref().and_then(|id| state.app_credentials.get(id))
+    {
         token["application_credential"] = json!({
             "id": credential.id, "name": credential.name, "restricted": !credential.unrestricted,
         });
@@ -101,7 +109,8 @@ async fn create(
 
 /// The subject of a validation, if the caller may ask: admin, a service, or the token itself.
 fn subject<'a>(caller: &Caller, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
-    let subject = header(headers, "x-subject-token").ok_or_else(|| KS.bad_request("X-Subject-Token header is required."))?;
+    let subject = header(headers, "x-subject-token")
+        .ok_or_else(|| KS.bad_request("X-Subject-Token header is required."))?;
     let allowed = caller.is_admin() || caller.has_role("service") || caller.token == subject;
     if allowed { Ok(subject) } else { Err(KS.policy_denied("identity:validate_token")) }
 }
@@ -122,11 +131,18 @@ async fn show(
     Ok(with_subject(subject, Json(body)))
 }
 
-async fn revoke(Ext(cloud): Ext<Cloud>, caller: Caller, headers: HeaderMap) -> Result<StatusCode, ApiError> {
+async fn revoke(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
     let subject = subject(&caller, &headers)?;
     let now = cloud.now();
     let mut state = cloud.lock();
-    state.keystone.validate(subject, now, false).map_err(|_| KS.not_found("Could not find token."))?;
+    state
+        .keystone
+        .validate(subject, now, false)
+        .map_err(|_| KS.not_found("Could not find token."))?;
     if let Some(token) = state.keystone.tokens.get_mut(subject) {
         token.revoked = true;
     }
@@ -135,16 +151,26 @@ async fn revoke(Ext(cloud): Ext<Cloud>, caller: Caller, headers: HeaderMap) -> R
 
 async fn own_catalog(Ext(cloud): Ext<Cloud>, caller: Caller) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
-    let view = state.keystone.validate(&caller.token, cloud.now(), false).map_err(|_| KS.unauthorized())?;
+    let view = state
+        .keystone
+        .validate(&caller.token, cloud.now(), false)
+        .map_err(|_| KS.unauthorized())?;
     let items = catalog::catalog(&cloud, &state.keystone, &view);
-    Ok(Json(json!({"catalog": items, "links": {"self": format!("{}/identity/v3/auth/catalog", cloud.base_url())}})))
+    Ok(Json(
+        json!({"catalog": items, "links": {"self": format!("{}/identity/v3/auth/catalog", cloud.base_url())}}),
+    ))
 }
 
 async fn own_projects(Ext(cloud): Ext<Cloud>, caller: Caller) -> Json<Value> {
     let state = cloud.lock();
     let ks = &state.keystone;
     let held = |id: &str| !ks.roles_on(&caller.user_id, &Target::Project(id.to_owned())).is_empty();
-    let items = ks.projects.values().filter(|p| p.enabled && held(&p.id)).map(|p| projects::project_json(&cloud, p)).collect();
+    let items = ks
+        .projects
+        .values()
+        .filter(|p| p.enabled && held(&p.id))
+        .map(|p| projects::project_json(&cloud, p))
+        .collect();
     Json(collection(&cloud, "projects", "auth/projects", items))
 }
 
@@ -152,7 +178,12 @@ async fn own_domains(Ext(cloud): Ext<Cloud>, caller: Caller) -> Json<Value> {
     let state = cloud.lock();
     let ks = &state.keystone;
     let held = |id: &str| !ks.roles_on(&caller.user_id, &Target::Domain(id.to_owned())).is_empty();
-    let items = ks.domains.values().filter(|d| d.enabled && held(&d.id)).map(|d| projects::domain_json(&cloud, d)).collect();
+    let items = ks
+        .domains
+        .values()
+        .filter(|d| d.enabled && held(&d.id))
+        .map(|d| projects::domain_json(&cloud, d))
+        .collect();
     Json(collection(&cloud, "domains", "auth/domains", items))
 }
 

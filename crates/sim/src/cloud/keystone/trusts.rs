@@ -36,7 +36,8 @@ fn trust_json(cloud: &Cloud, state: &State, trust: &Trust, with_roles: bool) -> 
     });
     if with_roles {
         out["roles"] = role_list(state, trust);
-        out["roles_links"] = json!({"self": format!("{url}/roles"), "next": null, "previous": null});
+        out["roles_links"] =
+            json!({"self": format!("{url}/roles"), "next": null, "previous": null});
     }
     out
 }
@@ -49,12 +50,18 @@ fn role_list(state: &State, trust: &Trust) -> Value {
 /// Application credentials may neither make nor even read trusts (Keystone 30).
 fn refuse_app_credential(caller: &Caller) -> Result<(), ApiError> {
     if caller.from_application_credential {
-        return Err(KS.forbidden("Using method 'application_credential' is not allowed for managing trusts."));
+        return Err(KS.forbidden(
+            "Using method 'application_credential' is not allowed for managing trusts.",
+        ));
     }
     Ok(())
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     refuse_app_credential(&caller)?;
     if caller.trust_id.is_some() {
         return Err(KS.forbidden("A trust cannot be made with a token that comes from a trust."));
@@ -62,9 +69,9 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     let new = inner(&body, "trust")?;
     let trustor = text(new, "trustor_user_id")?;
     let trustee = text(new, "trustee_user_id")?;
-    let impersonation = new["impersonation"]
-        .as_bool()
-        .ok_or_else(|| KS.bad_request("Invalid input for field 'impersonation': a boolean is required."))?;
+    let impersonation = new["impersonation"].as_bool().ok_or_else(|| {
+        KS.bad_request("Invalid input for field 'impersonation': a boolean is required.")
+    })?;
     if trustor != caller.user_id {
         return Err(KS.forbidden("The authenticated user should match the trustor."));
     }
@@ -95,7 +102,12 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
 }
 
 /// Ids of the roles to delegate, each of which the trustor must hold on the project.
-fn delegated_roles(state: &State, new: &Value, trustor: &str, project_id: &str) -> Result<Vec<String>, ApiError> {
+fn delegated_roles(
+    state: &State,
+    new: &Value,
+    trustor: &str,
+    project_id: &str,
+) -> Result<Vec<String>, ApiError> {
     let wanted = new["roles"].as_array().filter(|r| !r.is_empty());
     let wanted = wanted.ok_or_else(|| KS.forbidden("At least one role should be specified."))?;
     let held = state.roles_on(trustor, &Target::Project(project_id.to_owned()));
@@ -112,12 +124,20 @@ fn delegated_roles(state: &State, new: &Value, trustor: &str, project_id: &str) 
 /// A trust that is not deleted, if the caller is one of its ends or admin.
 fn visible<'a>(state: &'a State, caller: &Caller, id: &str) -> Result<&'a Trust, ApiError> {
     refuse_app_credential(caller)?;
-    let trust = state.trusts.get(id).filter(|t| t.deleted_at.is_none()).ok_or_else(|| not_found("trust", id))?;
+    let trust = state
+        .trusts
+        .get(id)
+        .filter(|t| t.deleted_at.is_none())
+        .ok_or_else(|| not_found("trust", id))?;
     let mine = caller.user_id == trust.trustor_user_id || caller.user_id == trust.trustee_user_id;
     if mine || caller.is_admin() { Ok(trust) } else { Err(KS.policy_denied("identity:get_trust")) }
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let now = cloud.now();
     let state = cloud.lock();
     let trust = visible(&state.keystone, &caller, &id)?;
@@ -127,13 +147,21 @@ async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) ->
     Ok(Json(json!({"trust": trust_json(&cloud, &state.keystone, trust, true)})))
 }
 
-async fn roles(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn roles(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
     let trust = visible(&state.keystone, &caller, &id)?;
     Ok(Json(json!({"roles": role_list(&state.keystone, trust)})))
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     refuse_app_credential(&caller)?;
     let (trustor, trustee) = (params.get("trustor_user_id"), params.get("trustee_user_id"));
     let mine = trustor == Some(&caller.user_id) || trustee == Some(&caller.user_id);
@@ -146,11 +174,21 @@ async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<
             && trustor.is_none_or(|u| u == t.trustor_user_id)
             && trustee.is_none_or(|u| u == t.trustee_user_id)
     };
-    let items = state.keystone.trusts.values().filter(wanted).map(|t| trust_json(&cloud, &state.keystone, t, false)).collect();
+    let items = state
+        .keystone
+        .trusts
+        .values()
+        .filter(wanted)
+        .map(|t| trust_json(&cloud, &state.keystone, t, false))
+        .collect();
     Ok(Json(collection(&cloud, "trusts", "OS-TRUST/trusts", items)))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     refuse_app_credential(&caller)?;
     let now = cloud.now();
     let mut state = cloud.lock();

@@ -33,7 +33,10 @@ fn user_json(cloud: &Cloud, user: &User) -> Value {
     if let Some(project) = &user.default_project_id {
         out.insert("default_project_id".into(), json!(project));
     }
-    out.insert("links".into(), json!({"self": format!("{}/identity/v3/users/{}", cloud.base_url(), user.id)}));
+    out.insert(
+        "links".into(),
+        json!({"self": format!("{}/identity/v3/users/{}", cloud.base_url(), user.id)}),
+    );
     Value::Object(out)
 }
 
@@ -42,13 +45,19 @@ fn self_or_admin(caller: &Caller, id: &str, rule: &str) -> Result<(), ApiError> 
 }
 
 fn wanted(params: &Params, user: &User) -> bool {
-    let enabled = params.get("enabled").is_none_or(|e| (e.eq_ignore_ascii_case("true") || e == "1") == user.enabled);
+    let enabled = params
+        .get("enabled")
+        .is_none_or(|e| (e.eq_ignore_ascii_case("true") || e == "1") == user.enabled);
     params.get("name").is_none_or(|n| n == user.name)
         && params.get("domain_id").is_none_or(|d| d == user.domain_id)
         && enabled
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:list_users")?;
     let state = cloud.lock();
     let users = state.keystone.users.values();
@@ -57,13 +66,25 @@ async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<
 }
 
 fn extra_of(body: &Value) -> Map<String, Value> {
-    const KNOWN: [&str; 8] =
-        ["id", "name", "domain_id", "enabled", "password", "original_password", "default_project_id", "options"];
+    const KNOWN: [&str; 8] = [
+        "id",
+        "name",
+        "domain_id",
+        "enabled",
+        "password",
+        "original_password",
+        "default_project_id",
+        "options",
+    ];
     let fields = body.as_object().cloned().unwrap_or_default();
     fields.into_iter().filter(|(k, _)| !KNOWN.contains(&k.as_str())).collect()
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     caller.require_admin(KS, "identity:create_user")?;
     let new = inner(&body, "user")?;
     let user = User {
@@ -88,14 +109,23 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     self_or_admin(&caller, &id, "identity:get_user")?;
     let state = cloud.lock();
     let user = state.keystone.users.get(&id).ok_or_else(|| not_found("user", &id))?;
     Ok(Json(json!({"user": user_json(&cloud, user)})))
 }
 
-async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     caller.require_admin(KS, "identity:update_user")?;
     let change = inner(&body, "user")?;
     let mut state = cloud.lock();
@@ -120,7 +150,11 @@ async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     Ok(Json(json!({"user": user_json(&cloud, user)})))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     caller.require_admin(KS, "identity:delete_user")?;
     let now = cloud.now();
     let mut state = cloud.lock();
@@ -128,17 +162,24 @@ async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) 
     ks.users.remove(&id).ok_or_else(|| not_found("user", &id))?;
     ks.assignments.retain(|a| a.user_id != id);
     ks.app_credentials.retain(|_, c| c.user_id != id);
-    for trust in ks.trusts.values_mut().filter(|t| t.trustor_user_id == id || t.trustee_user_id == id) {
+    for trust in
+        ks.trusts.values_mut().filter(|t| t.trustor_user_id == id || t.trustee_user_id == id)
+    {
         trust.deleted_at.get_or_insert(now);
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn change_password(Ext(cloud): Ext<Cloud>, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<StatusCode, ApiError> {
+async fn change_password(
+    Ext(cloud): Ext<Cloud>,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<StatusCode, ApiError> {
     let change = inner(&body, "user")?;
     let (old, new) = (text(change, "original_password")?, text(change, "password")?);
     let mut state = cloud.lock();
-    let user = state.keystone.users.get_mut(&id).filter(|u| u.enabled).ok_or_else(|| KS.unauthorized())?;
+    let user =
+        state.keystone.users.get_mut(&id).filter(|u| u.enabled).ok_or_else(|| KS.unauthorized())?;
     if user.password != old {
         return Err(KS.unauthorized());
     }
@@ -147,7 +188,11 @@ async fn change_password(Ext(cloud): Ext<Cloud>, Path(id): Path<String>, JsonBod
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_projects(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn list_projects(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     self_or_admin(&caller, &id, "identity:list_user_projects")?;
     let state = cloud.lock();
     let ks = &state.keystone;
@@ -155,11 +200,20 @@ async fn list_projects(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<St
         return Err(not_found("user", &id));
     }
     let held = |p: &str| !ks.roles_on(&id, &Target::Project(p.to_owned())).is_empty();
-    let items = ks.projects.values().filter(|p| held(&p.id)).map(|p| projects::project_json(&cloud, p)).collect();
+    let items = ks
+        .projects
+        .values()
+        .filter(|p| held(&p.id))
+        .map(|p| projects::project_json(&cloud, p))
+        .collect();
     Ok(Json(collection(&cloud, "projects", &format!("users/{id}/projects"), items)))
 }
 
-async fn list_groups(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn list_groups(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     self_or_admin(&caller, &id, "identity:list_groups_for_user")?;
     Ok(Json(collection(&cloud, "groups", &format!("users/{id}/groups"), Vec::new())))
 }

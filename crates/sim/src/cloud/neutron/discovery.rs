@@ -27,7 +27,10 @@ const EXTENSIONS: [(&str, &str); 18] = [
     ("sorting", "Sorting support"),
     ("standard-attr-description", "standard-attr-description"),
     ("standard-attr-revisions", "Resource revision numbers"),
-    ("standard-attr-tag", "Tag support for resources with standard attribute: port, subnet, network, security_group"),
+    (
+        "standard-attr-tag",
+        "Tag support for resources with standard attribute: port, subnet, network, security_group",
+    ),
     ("standard-attr-timestamp", "Resource timestamps"),
     ("tag-creation", "Tag creation extension"),
 ];
@@ -43,11 +46,20 @@ pub(super) fn router() -> Router<Cloud> {
 
 async fn versions(Ext(cloud): Ext<Cloud>) -> Json<Value> {
     let href = format!("{}/network/v2.0/", cloud.base_url());
-    Json(json!({"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}]}))
+    Json(
+        json!({"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}]}),
+    )
 }
 
 async fn resources(Ext(cloud): Ext<Cloud>, _caller: Caller) -> Json<Value> {
-    let names = [("network", "networks"), ("subnet", "subnets"), ("port", "ports"), ("security_group", "security-groups"), ("security_group_rule", "security-group-rules"), ("quota", "quotas")];
+    let names = [
+        ("network", "networks"),
+        ("subnet", "subnets"),
+        ("port", "ports"),
+        ("security_group", "security-groups"),
+        ("security_group_rule", "security-group-rules"),
+        ("quota", "quotas"),
+    ];
     let entry = |(name, path): &(&str, &str)| {
         let href = format!("{}/network/v2.0/{path}", cloud.base_url());
         json!({"name": name, "collection": path.replace('-', "_"), "links": [{"rel": "self", "href": href}]})
@@ -65,6 +77,7 @@ async fn extensions(_caller: Caller) -> Json<Value> {
 
 async fn extension(_caller: Caller, Path(alias): Path<String>) -> Result<Json<Value>, ApiError> {
     let found = EXTENSIONS.iter().find(|(a, _)| *a == alias);
-    let found = found.ok_or_else(|| NEUTRON.not_found(format!("Extension with alias {alias} does not exist")))?;
+    let found = found
+        .ok_or_else(|| NEUTRON.not_found(format!("Extension with alias {alias} does not exist")))?;
     Ok(Json(json!({"extension": extension_json(found)})))
 }

@@ -74,7 +74,8 @@ impl Cidr {
     pub fn is_host(&self, ip: IpAddr) -> bool {
         let offset = number(ip) & self.host_mask();
         let tiny = self.host_mask() <= 1;
-        self.contains(ip) && (tiny || (offset != 0 && !(self.is_v4() && offset == self.host_mask())))
+        self.contains(ip)
+            && (tiny || (offset != 0 && !(self.is_v4() && offset == self.host_mask())))
     }
 
     /// The first and last address for guests.
@@ -138,11 +139,14 @@ impl State {
         let mut out = Vec::new();
         let Some(wanted) = wanted else {
             for v4 in [true, false] {
-                let subnets: Vec<&Subnet> = self.subnets_of(network_id).filter(|s| s.cidr.is_v4() == v4).collect();
+                let subnets: Vec<&Subnet> =
+                    self.subnets_of(network_id).filter(|s| s.cidr.is_v4() == v4).collect();
                 if subnets.is_empty() {
                     continue;
                 }
-                let free = subnets.iter().find_map(|s| Some((s.common.id.clone(), free_address(s, &used)?)));
+                let free = subnets
+                    .iter()
+                    .find_map(|s| Some((s.common.id.clone(), free_address(s, &used)?)));
                 out.push(free.ok_or_else(|| exhausted(network_id))?);
             }
             return Ok(out);
@@ -155,7 +159,12 @@ impl State {
         Ok(out)
     }
 
-    fn one_address(&self, network_id: &str, want: &WantedIp, used: &HashSet<IpAddr>) -> Result<(String, IpAddr), ApiError> {
+    fn one_address(
+        &self,
+        network_id: &str,
+        want: &WantedIp,
+        used: &HashSet<IpAddr>,
+    ) -> Result<(String, IpAddr), ApiError> {
         let named = match &want.subnet_id {
             None => None,
             Some(id) => {

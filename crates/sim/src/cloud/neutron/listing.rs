@@ -4,11 +4,26 @@ use serde_json::{Map, Value, json};
 
 use crate::cloud::{ApiError, Cloud, Params, Service, paginate};
 
-const NOT_FILTERS: [&str; 9] =
-    ["fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir", "tags", "tags-any", "not-tags"];
+const NOT_FILTERS: [&str; 9] = [
+    "fields",
+    "limit",
+    "marker",
+    "page_reverse",
+    "sort_key",
+    "sort_dir",
+    "tags",
+    "tags-any",
+    "not-tags",
+];
 
 /// Answers a list request for objects that are already cut to what the caller may see.
-pub(super) fn list(cloud: &Cloud, key: &str, path: &str, items: Vec<Value>, params: &Params) -> Result<Value, ApiError> {
+pub(super) fn list(
+    cloud: &Cloud,
+    key: &str,
+    path: &str,
+    items: Vec<Value>,
+    params: &Params,
+) -> Result<Value, ApiError> {
     let mut items: Vec<Value> = items.into_iter().filter(|i| matches(i, params)).collect();
     sort(&mut items, params);
     let path = format!("/network/v2.0/{path}");
@@ -21,10 +36,14 @@ pub(super) fn list(cloud: &Cloud, key: &str, path: &str, items: Vec<Value>, para
 
 /// Only the `fields` that were asked for.
 pub(super) fn pick(item: &Value, params: &Params) -> Value {
-    let wanted: Vec<&str> = params.all("fields").flat_map(|f| f.split(',')).filter(|f| !f.is_empty()).collect();
+    let wanted: Vec<&str> =
+        params.all("fields").flat_map(|f| f.split(',')).filter(|f| !f.is_empty()).collect();
     let (false, Some(object)) = (wanted.is_empty(), item.as_object()) else { return item.clone() };
-    let kept: Map<String, Value> =
-        object.iter().filter(|(k, _)| wanted.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let kept: Map<String, Value> = object
+        .iter()
+        .filter(|(k, _)| wanted.contains(&k.as_str()))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     Value::Object(kept)
 }
 
@@ -40,7 +59,8 @@ fn matches(item: &Value, params: &Params) -> bool {
     let mut keys: Vec<&str> = params.0.iter().map(|(k, _)| k.as_str()).collect();
     keys.sort_unstable();
     keys.dedup();
-    keys.into_iter().filter(|k| !NOT_FILTERS.contains(k)).all(|key| matches_key(item, key, params)) && matches_tags(item, params)
+    keys.into_iter().filter(|k| !NOT_FILTERS.contains(k)).all(|key| matches_key(item, key, params))
+        && matches_tags(item, params)
 }
 
 fn matches_key(item: &Value, key: &str, params: &Params) -> bool {
@@ -50,10 +70,12 @@ fn matches_key(item: &Value, key: &str, params: &Params) -> bool {
     match item.get(key) {
         // An unknown attribute filters nothing, as with Neutron's default configuration.
         None => true,
-        Some(Value::Bool(have)) => {
-            params.all(key).any(|want| matches!(want.to_ascii_lowercase().as_str(), "true" | "1") == *have)
+        Some(Value::Bool(have)) => params
+            .all(key)
+            .any(|want| matches!(want.to_ascii_lowercase().as_str(), "true" | "1") == *have),
+        Some(Value::Array(have)) => {
+            params.all(key).any(|want| have.iter().any(|h| plain(h) == want))
         }
-        Some(Value::Array(have)) => params.all(key).any(|want| have.iter().any(|h| plain(h) == want)),
         Some(have) => params.all(key).any(|want| plain(have) == want),
     }
 }

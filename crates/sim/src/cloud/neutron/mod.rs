@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{ApiError, Caller, Cloud, Service};
 
-pub use ports::NewPort;
+pub use ports::{NewPort, WishedIp};
 pub use seed::{NetworkSeed, seed};
 pub use state::*;
 
@@ -57,7 +57,9 @@ fn time(at: DateTime<Utc>) -> String {
 /// The object below a body's key, or 400.
 fn inner<'a>(body: &'a Value, key: &str) -> Result<&'a Value, ApiError> {
     body.get(key).filter(|v| v.is_object()).ok_or_else(|| {
-        NEUTRON.bad_request(format!("Unable to find '{key}' in request body")).kind("HTTPBadRequest")
+        NEUTRON
+            .bad_request(format!("Unable to find '{key}' in request body"))
+            .kind("HTTPBadRequest")
     })
 }
 
@@ -98,7 +100,9 @@ fn privileged(caller: &Caller) -> bool {
 fn owner_of(caller: &Caller, new: &Value, rule: &str) -> Result<String, ApiError> {
     let asked = new.get("project_id").or_else(|| new.get("tenant_id")).and_then(Value::as_str);
     match asked.filter(|p| !p.is_empty()) {
-        Some(project) if project == caller.project_id || privileged(caller) => Ok(project.to_owned()),
+        Some(project) if project == caller.project_id || privileged(caller) => {
+            Ok(project.to_owned())
+        }
         Some(_) => Err(denied(rule)),
         None => Ok(caller.project_id.clone()),
     }

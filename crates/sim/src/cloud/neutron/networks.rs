@@ -26,7 +26,10 @@ impl State {
 }
 
 fn sees(caller: &Caller, network: &Network) -> bool {
-    network.shared || network.external || super::privileged(caller) || caller.may_see(&network.common.project_id)
+    network.shared
+        || network.external
+        || super::privileged(caller)
+        || caller.may_see(&network.common.project_id)
 }
 
 fn view(state: &State, caller: &Caller, network: &Network) -> Value {
@@ -39,7 +42,11 @@ fn view(state: &State, caller: &Caller, network: &Network) -> Value {
     out
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let items = {
         let state = cloud.lock();
         let n = &state.neutron;
@@ -48,7 +55,12 @@ async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<
     listing::list(&cloud, "networks", "networks", items, &params).map(Json)
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
     let network = state.neutron.visible_network(&caller, &id)?;
     Ok(Json(json!({"network": listing::pick(&view(&state.neutron, &caller, network), &params)})))
@@ -57,7 +69,13 @@ async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, pa
 /// Attributes that only an administrator may set.
 fn check_admin_attributes(caller: &Caller, body: &Value, verb: &str) -> Result<(), ApiError> {
     let asked = |key: &str| body.get(key).is_some_and(|v| !v.is_null() && *v != json!(false));
-    for key in ["shared", "router:external", "provider:network_type", "provider:physical_network", "provider:segmentation_id"] {
+    for key in [
+        "shared",
+        "router:external",
+        "provider:network_type",
+        "provider:physical_network",
+        "provider:segmentation_id",
+    ] {
         if asked(key) && !caller.is_admin() {
             return Err(denied(&format!("{verb}_network:{key}")));
         }
@@ -65,7 +83,11 @@ fn check_admin_attributes(caller: &Caller, body: &Value, verb: &str) -> Result<(
     Ok(())
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let new = inner(&body, "network")?;
     check_admin_attributes(&caller, new, "create")?;
     let project_id = owner_of(&caller, new, "create_network")?;
@@ -77,7 +99,10 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
         admin_state_up: flag("admin_state_up", true),
         port_security_enabled: flag("port_security_enabled", true),
         mtu: new["mtu"].as_u64().and_then(|m| u32::try_from(m).ok()).unwrap_or(1442),
-        segmentation_id: new["provider:segmentation_id"].as_u64().and_then(|m| u32::try_from(m).ok()).unwrap_or(0),
+        segmentation_id: new["provider:segmentation_id"]
+            .as_u64()
+            .and_then(|m| u32::try_from(m).ok())
+            .unwrap_or(0),
     };
     let mut state = cloud.lock();
     state.check_network_quota(&project_id, "network")?;
@@ -107,7 +132,12 @@ fn changeable(state: &State, caller: &Caller, id: &str, rule: &str) -> Result<()
     if caller.may_see(&network.common.project_id) { Ok(()) } else { Err(denied(rule)) }
 }
 
-async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     let change = inner(&body, "network")?;
     let now = cloud.now();
     let mut state = cloud.lock();
@@ -125,7 +155,11 @@ async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     Ok(Json(json!({"network": view(n, &caller, &network)})))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let n = &mut state.neutron;
     changeable(n, &caller, &id, "delete_network")?;

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::{Common, NEUTRON, Port, State, invalid, ipam::WantedIp, not_found};
 use crate::cloud::{ApiError, Inner, State as CloudState};
 
+/// (subnet id, address); what is `None` is Neutron's to choose.
+pub type WishedIp = (Option<String>, Option<IpAddr>);
+
 /// A port to be made. Everything that is not set is Neutron's to choose.
 #[derive(Debug, Clone, Default)]
 pub struct NewPort {
@@ -23,8 +26,8 @@ pub struct NewPort {
     pub tags: Vec<String>,
     /// MAC; `None`: any.
     pub mac_address: Option<String>,
-    /// (subnet id, address); `None`: one per IP version.
-    pub fixed_ips: Option<Vec<(Option<String>, Option<IpAddr>)>>,
+    /// `None`: one per IP version.
+    pub fixed_ips: Option<Vec<WishedIp>>,
     /// Security group ids; `None`: the project's `default`.
     pub security_groups: Option<Vec<String>>,
     /// `None`: the network's default.
@@ -51,27 +54,34 @@ pub struct NewPort {
 pub(super) fn mac_of(text: &str) -> Result<String, ApiError> {
     let mac = text.to_ascii_lowercase().replace('-', ":");
     let parts: Vec<&str> = mac.split(':').collect();
-    let valid = parts.len() == 6 && parts.iter().all(|p| p.len() == 2 && u8::from_str_radix(p, 16).is_ok());
+    let valid =
+        parts.len() == 6 && parts.iter().all(|p| p.len() == 2 && u8::from_str_radix(p, 16).is_ok());
     if !valid || mac == "00:00:00:00:00:00" {
         return Err(invalid(format!("'{text}' is not a valid MAC address")));
     }
     Ok(mac)
 }
 
-pub(super) fn wanted_ips(ips: &[(Option<String>, Option<IpAddr>)]) -> Vec<WantedIp> {
+pub(super) fn wanted_ips(ips: &[WishedIp]) -> Vec<WantedIp> {
     ips.iter().map(|(s, ip)| WantedIp { subnet_id: s.clone(), ip_address: *ip }).collect()
 }
 
 impl State {
     /// True if a port of the network, other than `but`, has the MAC.
     fn mac_taken(&self, network_id: &str, mac: &str, but: Option<&str>) -> bool {
-        self.ports
-            .values()
-            .any(|p| p.network_id == network_id && p.mac_address == mac && Some(p.common.id.as_str()) != but)
+        self.ports.values().any(|p| {
+            p.network_id == network_id && p.mac_address == mac && Some(p.common.id.as_str()) != but
+        })
     }
 
     /// A wanted MAC, or a free one drawn by (seed, port id).
-    pub(super) fn choose_mac(&self, cloud: &Inner, network_id: &str, port_id: &str, wanted: Option<&str>) -> Result<String, ApiError> {
+    pub(super) fn choose_mac(
+        &self,
+        cloud: &Inner,
+        network_id: &str,
+        port_id: &str,
+        wanted: Option<&str>,
+    ) -> Result<String, ApiError> {
         if let Some(wanted) = wanted {
             let mac = mac_of(wanted)?;
             if self.mac_taken(network_id, &mac, Some(port_id)) {
@@ -84,7 +94,8 @@ impl State {
         let mut rng = SplitMix::keyed(cloud.seed, &format!("{}/mac/{port_id}", cloud.name));
         loop {
             let n = rng.next_u64();
-            let mac = format!("fa:16:3e:{:02x}:{:02x}:{:02x}", n as u8, (n >> 8) as u8, (n >> 16) as u8);
+            let mac =
+                format!("fa:16:3e:{:02x}:{:02x}:{:02x}", n as u8, (n >> 8) as u8, (n >> 16) as u8);
             if !self.mac_taken(network_id, &mac, None) {
                 return Ok(mac);
             }
@@ -92,7 +103,12 @@ impl State {
     }
 
     /// All groups must exist; port security must be on if there are any.
-    pub(super) fn check_security(&self, groups: &[String], pairs: &[Value], port_security: bool) -> Result<(), ApiError> {
+    pub(super) fn check_security(
+        &self,
+        groups: &[String],
+        pairs: &[Value],
+        port_security: bool,
+    ) -> Result<(), ApiError> {
         for id in groups {
             if !self.security_groups.contains_key(id) {
                 return Err(not_found("security_group", id));
@@ -156,10 +172,19 @@ impl CloudState {
 
     /// Binds a port to a server on a hypervisor and plugs the guest in (status ACTIVE). 404 for an
     /// unknown port, 409 `PortInUse` if another device has it.
-    pub fn bind_port(&mut self, cloud: &Inner, port_id: &str, device_id: &str, device_owner: &str, host: &str) -> Result<Port, ApiError> {
+    pub fn bind_port(
+        &mut self,
+        cloud: &Inner,
+        port_id: &str,
+        device_id: &str,
+        device_owner: &str,
+        host: &str,
+    ) -> Result<Port, ApiError> {
         let port = self.neutron.ports.get_mut(port_id).ok_or_else(|| not_found("port", port_id))?;
         if !port.device_id.is_empty() && port.device_id != device_id {
-            return Err(NEUTRON.conflict(format!("Port {port_id} is still in use.")).kind("PortInUse"));
+            return Err(NEUTRON
+                .conflict(format!("Port {port_id} is still in use."))
+                .kind("PortInUse"));
         }
         device_id.clone_into(&mut port.device_id);
         device_owner.clone_into(&mut port.device_owner);

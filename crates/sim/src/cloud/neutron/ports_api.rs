@@ -1,7 +1,5 @@
 //! `/v2.0/ports`.
 
-use std::net::IpAddr;
-
 use axum::{
     Json, Router,
     extract::{Path, State as Ext},
@@ -12,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     NEUTRON, Network, NewPort, Port, State, denied, inner, invalid, listing, not_found, owner_of,
-    ports::wanted_ips, privileged,
+    ports::{WishedIp, wanted_ips},
+    privileged,
 };
 use crate::cloud::{ApiError, Caller, Cloud, JsonBody, Params};
 
@@ -25,28 +24,48 @@ pub(super) fn router() -> Router<Cloud> {
 
 /// Own ports, and all ports of own networks.
 fn sees(state: &State, caller: &Caller, port: &Port) -> bool {
-    let owns_network = state.networks.get(&port.network_id).is_some_and(|n| caller.may_see(&n.common.project_id));
+    let owns_network =
+        state.networks.get(&port.network_id).is_some_and(|n| caller.may_see(&n.common.project_id));
     privileged(caller) || caller.may_see(&port.common.project_id) || owns_network
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let items = {
         let state = cloud.lock();
         let n = &state.neutron;
-        n.ports.values().filter(|p| sees(n, &caller, p)).map(|p| p.json(privileged(&caller))).collect()
+        n.ports
+            .values()
+            .filter(|p| sees(n, &caller, p))
+            .map(|p| p.json(privileged(&caller)))
+            .collect()
     };
     listing::list(&cloud, "ports", "ports", items, &params).map(Json)
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
     let n = &state.neutron;
-    let port = n.ports.get(&id).filter(|p| sees(n, &caller, p)).ok_or_else(|| not_found("port", &id))?;
+    let port =
+        n.ports.get(&id).filter(|p| sees(n, &caller, p)).ok_or_else(|| not_found("port", &id))?;
     Ok(Json(json!({"port": listing::pick(&port.json(privileged(&caller)), &params)})))
 }
 
 /// Attributes whose choice needs admin, the role `service`, or membership in the network's owner.
-fn check_policy(caller: &Caller, body: &Value, network: &Network, verb: &str) -> Result<(), ApiError> {
+fn check_policy(
+    caller: &Caller,
+    body: &Value,
+    network: &Network,
+    verb: &str,
+) -> Result<(), ApiError> {
     let given = |key: &str| body.get(key).is_some_and(|v| !v.is_null());
     let refuse = |key: &str| Err(denied(&format!("{verb}_port and rule:{verb}_port:{key}")));
     let network_owner = caller.may_see(&network.common.project_id);
@@ -61,7 +80,9 @@ fn check_policy(caller: &Caller, body: &Value, network: &Network, verb: &str) ->
                 }
             }
             let ips = body.get("fixed_ips").and_then(Value::as_array);
-            if ips.is_some_and(|ips| ips.iter().any(|ip| ip.get("ip_address").is_some_and(|a| !a.is_null()))) {
+            if ips.is_some_and(|ips| {
+                ips.iter().any(|ip| ip.get("ip_address").is_some_and(|a| !a.is_null()))
+            }) {
                 return refuse("fixed_ips:ip_address");
             }
             if body["device_owner"].as_str().is_some_and(|o| o.starts_with("network:")) {
@@ -70,7 +91,8 @@ fn check_policy(caller: &Caller, body: &Value, network: &Network, verb: &str) ->
         }
     }
     // Current releases let only services write the binding profile; administrators not.
-    let profile = body.get("binding:profile").is_some_and(|p| p.as_object().is_some_and(|o| !o.is_empty()));
+    let profile =
+        body.get("binding:profile").is_some_and(|p| p.as_object().is_some_and(|o| !o.is_empty()));
     if profile && !caller.has_role("service") {
         return refuse("binding:profile");
     }
@@ -78,16 +100,21 @@ fn check_policy(caller: &Caller, body: &Value, network: &Network, verb: &str) ->
 }
 
 /// `fixed_ips` of a body: absent or null is `None`.
-fn fixed_ips_of(body: &Value) -> Result<Option<Vec<(Option<String>, Option<IpAddr>)>>, ApiError> {
+fn fixed_ips_of(body: &Value) -> Result<Option<Vec<WishedIp>>, ApiError> {
     let Some(list) = body.get("fixed_ips").filter(|v| !v.is_null()) else { return Ok(None) };
-    let list = list.as_array().ok_or_else(|| invalid(format!("Invalid data format for fixed IP: '{list}'")))?;
+    let list = list
+        .as_array()
+        .ok_or_else(|| invalid(format!("Invalid data format for fixed IP: '{list}'")))?;
     let mut out = Vec::new();
     for item in list {
         let ip = match item.get("ip_address").filter(|v| !v.is_null()) {
             None => None,
             Some(value) => {
                 let text = value.as_str().unwrap_or_default();
-                Some(text.parse().map_err(|_| invalid(format!("'{text}' is not a valid IP address")))?)
+                Some(
+                    text.parse()
+                        .map_err(|_| invalid(format!("'{text}' is not a valid IP address")))?,
+                )
             }
         };
         out.push((item["subnet_id"].as_str().map(str::to_owned), ip));
@@ -130,11 +157,17 @@ fn new_port(caller: &Caller, new: &Value) -> Result<NewPort, ApiError> {
 fn create_one(cloud: &Cloud, caller: &Caller, new: &Value) -> Result<Port, ApiError> {
     let port = new_port(caller, new)?;
     if port.network_id.is_empty() {
-        return Err(NEUTRON.bad_request("Failed to parse request. Required attribute 'network_id' not specified"));
+        return Err(NEUTRON.bad_request(
+            "Failed to parse request. Required attribute 'network_id' not specified",
+        ));
     }
     let mut state = cloud.lock();
     let network = state.neutron.visible_network(caller, &port.network_id)?.clone();
-    if network.external && !network.shared && !privileged(caller) && !caller.may_see(&network.common.project_id) {
+    if network.external
+        && !network.shared
+        && !privileged(caller)
+        && !caller.may_see(&network.common.project_id)
+    {
         return Err(denied("create_port"));
     }
     check_policy(caller, new, &network, "create")?;
@@ -143,9 +176,16 @@ fn create_one(cloud: &Cloud, caller: &Caller, new: &Value) -> Result<Port, ApiEr
 }
 
 /// Another project's security group does not exist for a tenant.
-fn check_groups_visible(state: &State, caller: &Caller, groups: Option<&[String]>) -> Result<(), ApiError> {
+fn check_groups_visible(
+    state: &State,
+    caller: &Caller,
+    groups: Option<&[String]>,
+) -> Result<(), ApiError> {
     for id in groups.unwrap_or_default() {
-        let visible = state.security_groups.get(id).is_some_and(|g| privileged(caller) || caller.may_see(&g.common.project_id));
+        let visible = state
+            .security_groups
+            .get(id)
+            .is_some_and(|g| privileged(caller) || caller.may_see(&g.common.project_id));
         if !visible {
             return Err(not_found("security_group", id));
         }
@@ -153,7 +193,11 @@ fn check_groups_visible(state: &State, caller: &Caller, groups: Option<&[String]
     Ok(())
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     if let Some(list) = body.get("ports").and_then(Value::as_array) {
         let mut made: Vec<Port> = Vec::new();
         for new in list {
@@ -176,16 +220,30 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     Ok((StatusCode::CREATED, Json(json!({"port": port.json(privileged(&caller))}))))
 }
 
-async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     let change = inner(&body, "port")?;
     let now = cloud.now();
     let mut state = cloud.lock();
     let n = &mut state.neutron;
-    let port = n.ports.get(&id).filter(|p| sees(n, &caller, p)).ok_or_else(|| not_found("port", &id))?.clone();
+    let port = n
+        .ports
+        .get(&id)
+        .filter(|p| sees(n, &caller, p))
+        .ok_or_else(|| not_found("port", &id))?
+        .clone();
     if !privileged(&caller) && !caller.may_see(&port.common.project_id) {
         return Err(denied("update_port"));
     }
-    let network = n.networks.get(&port.network_id).ok_or_else(|| not_found("network", &port.network_id))?.clone();
+    let network = n
+        .networks
+        .get(&port.network_id)
+        .ok_or_else(|| not_found("network", &port.network_id))?
+        .clone();
     check_policy(&caller, change, &network, "update")?;
     let mut port = changed_addresses(&cloud, n, port, change)?;
     changed_security(n, &caller, &mut port, change)?;
@@ -195,7 +253,12 @@ async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     Ok(Json(json!({"port": port.json(privileged(&caller))})))
 }
 
-fn changed_addresses(cloud: &Cloud, n: &State, mut port: Port, change: &Value) -> Result<Port, ApiError> {
+fn changed_addresses(
+    cloud: &Cloud,
+    n: &State,
+    mut port: Port,
+    change: &Value,
+) -> Result<Port, ApiError> {
     if let Some(mac) = change["mac_address"].as_str()
         && !mac.eq_ignore_ascii_case(&port.mac_address)
     {
@@ -212,8 +275,14 @@ fn changed_addresses(cloud: &Cloud, n: &State, mut port: Port, change: &Value) -
     Ok(port)
 }
 
-fn changed_security(n: &State, caller: &Caller, port: &mut Port, change: &Value) -> Result<(), ApiError> {
-    port.port_security_enabled = change["port_security_enabled"].as_bool().unwrap_or(port.port_security_enabled);
+fn changed_security(
+    n: &State,
+    caller: &Caller,
+    port: &mut Port,
+    change: &Value,
+) -> Result<(), ApiError> {
+    port.port_security_enabled =
+        change["port_security_enabled"].as_bool().unwrap_or(port.port_security_enabled);
     if let Some(groups) = strings(change.get("security_groups")) {
         check_groups_visible(n, caller, Some(&groups))?;
         port.security_groups = groups;
@@ -250,7 +319,11 @@ fn changed_device(port: &mut Port, change: &Value) {
     }
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let n = &state.neutron;
     n.ports.get(&id).filter(|p| sees(n, &caller, p)).ok_or_else(|| not_found("port", &id))?;

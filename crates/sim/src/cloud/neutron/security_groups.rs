@@ -8,7 +8,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Common, NEUTRON, Rule, SecurityGroup, State, inner, invalid, ipam::Cidr, listing, not_found, owner_of, privileged};
+use super::{
+    Common, NEUTRON, Rule, SecurityGroup, State, inner, invalid, ipam::Cidr, listing, not_found,
+    owner_of, privileged,
+};
 use crate::cloud::{ApiError, Caller, Cloud, Inner, JsonBody, Params};
 
 /// Groups and rules.
@@ -23,7 +26,10 @@ pub(super) fn router() -> Router<Cloud> {
 impl State {
     /// The project's `default` group, made on first use: everything out, in from its own members.
     pub fn default_group(&mut self, cloud: &Inner, project_id: &str) -> String {
-        let found = self.security_groups.values().find(|g| g.common.project_id == project_id && g.common.name == "default");
+        let found = self
+            .security_groups
+            .values()
+            .find(|g| g.common.project_id == project_id && g.common.name == "default");
         if let Some(group) = found {
             return group.common.id.clone();
         }
@@ -71,29 +77,48 @@ fn new_group(cloud: &Inner, new: &Value, project_id: &str) -> SecurityGroup {
     SecurityGroup { common, rules }
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let items = {
         let mut state = cloud.lock();
         let n = &mut state.neutron;
         n.default_group(&cloud, &caller.project_id);
-        n.security_groups.values().filter(|g| sees(&caller, &g.common)).map(SecurityGroup::json).collect()
+        n.security_groups
+            .values()
+            .filter(|g| sees(&caller, &g.common))
+            .map(SecurityGroup::json)
+            .collect()
     };
     listing::list(&cloud, "security_groups", "security-groups", items, &params).map(Json)
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
     let group = state.neutron.visible_group(&caller, &id)?;
     Ok(Json(json!({"security_group": listing::pick(&group.json(), &params)})))
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let new = inner(&body, "security_group")?;
     let project_id = owner_of(&caller, new, "create_security_group")?;
     let mut state = cloud.lock();
     state.neutron.default_group(&cloud, &project_id);
     if new["name"].as_str() == Some("default") {
-        return Err(NEUTRON.conflict("Default security group already exists.").kind("SecurityGroupDefaultAlreadyExists"));
+        return Err(NEUTRON
+            .conflict("Default security group already exists.")
+            .kind("SecurityGroupDefaultAlreadyExists"));
     }
     state.check_network_quota(&project_id, "security_group")?;
     let group = new_group(&cloud, new, &project_id);
@@ -102,29 +127,44 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     let change = inner(&body, "security_group")?;
     let now = cloud.now();
     let mut state = cloud.lock();
     let n = &mut state.neutron;
     let is_default = n.visible_group(&caller, &id)?.common.name == "default";
     if is_default && change.get("name").is_some() {
-        return Err(NEUTRON.conflict("Updating default security group not allowed.").kind("SecurityGroupCannotUpdateDefault"));
+        return Err(NEUTRON
+            .conflict("Updating default security group not allowed.")
+            .kind("SecurityGroupCannotUpdateDefault"));
     }
     let group = n.security_groups.get_mut(&id).ok_or_else(|| not_found("security_group", &id))?;
     group.common.change(change, now);
     Ok(Json(json!({"security_group": group.json()})))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let n = &mut state.neutron;
     let is_default = n.visible_group(&caller, &id)?.common.name == "default";
     if is_default && !caller.is_admin() {
-        return Err(NEUTRON.conflict("Insufficient rights for removing default security group.").kind("SecurityGroupCannotRemoveDefault"));
+        return Err(NEUTRON
+            .conflict("Insufficient rights for removing default security group.")
+            .kind("SecurityGroupCannotRemoveDefault"));
     }
     if n.ports.values().any(|p| p.security_groups.contains(&id)) {
-        return Err(NEUTRON.conflict(format!("Security Group {id} in use.")).kind("SecurityGroupInUse"));
+        return Err(NEUTRON
+            .conflict(format!("Security Group {id} in use."))
+            .kind("SecurityGroupInUse"));
     }
     n.security_groups.remove(&id);
     for group in n.security_groups.values_mut() {
@@ -133,7 +173,11 @@ async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) 
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_rules(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list_rules(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let items = {
         let mut state = cloud.lock();
         let n = &mut state.neutron;
@@ -144,17 +188,41 @@ async fn list_rules(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> R
     listing::list(&cloud, "security_group_rules", "security-group-rules", items, &params).map(Json)
 }
 
-async fn show_rule(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn show_rule(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
-    let mut rules = state.neutron.security_groups.values().filter(|g| sees(&caller, &g.common)).flat_map(|g| &g.rules);
-    let rule = rules.find(|r| r.common.id == id).ok_or_else(|| not_found("security_group_rule", &id))?;
+    let mut rules = state
+        .neutron
+        .security_groups
+        .values()
+        .filter(|g| sees(&caller, &g.common))
+        .flat_map(|g| &g.rules);
+    let rule =
+        rules.find(|r| r.common.id == id).ok_or_else(|| not_found("security_group_rule", &id))?;
     Ok(Json(json!({"security_group_rule": rule.json()})))
 }
 
 /// `protocol` may be a name or a number; `any` and null are none.
 fn protocol_of(new: &Value) -> Result<Option<String>, ApiError> {
-    const KNOWN: [&str; 14] =
-        ["tcp", "udp", "icmp", "icmpv6", "ipv6-icmp", "sctp", "udplite", "gre", "esp", "ah", "igmp", "vrrp", "ospf", "rsvp"];
+    const KNOWN: [&str; 14] = [
+        "tcp",
+        "udp",
+        "icmp",
+        "icmpv6",
+        "ipv6-icmp",
+        "sctp",
+        "udplite",
+        "gre",
+        "esp",
+        "ah",
+        "igmp",
+        "vrrp",
+        "ospf",
+        "rsvp",
+    ];
     let text = match &new["protocol"] {
         Value::Null => return Ok(None),
         Value::Number(n) => n.to_string(),
@@ -174,7 +242,8 @@ fn protocol_of(new: &Value) -> Result<Option<String>, ApiError> {
 
 fn rule_of(cloud: &Inner, new: &Value, project_id: String) -> Result<Rule, ApiError> {
     let text = |key: &str| new[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
-    let number = |key: &str| new[key].as_i64().or_else(|| new[key].as_str().and_then(|t| t.parse().ok()));
+    let number =
+        |key: &str| new[key].as_i64().or_else(|| new[key].as_str().and_then(|t| t.parse().ok()));
     let rule = Rule {
         common: Common::new(cloud.new_id(), new, project_id, cloud.now()),
         security_group_id: text("security_group_id").unwrap_or_default(),
@@ -203,11 +272,18 @@ fn rule_of(cloud: &Inner, new: &Value, project_id: String) -> Result<Rule, ApiEr
 
 fn check_ranges(rule: &Rule) -> Result<(), ApiError> {
     if let Some(prefix) = &rule.remote_ip_prefix {
-        let cidr = Cidr::parse(prefix).or_else(|| prefix.parse::<std::net::IpAddr>().ok().and_then(|ip| Cidr::parse(&format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 }))));
+        let cidr = Cidr::parse(prefix).or_else(|| {
+            prefix.parse::<std::net::IpAddr>().ok().and_then(|ip| {
+                Cidr::parse(&format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 }))
+            })
+        });
         let cidr = cidr.ok_or_else(|| invalid(format!("'{prefix}' is not a valid IP subnet")))?;
         if cidr.is_v4() != (rule.ethertype == "IPv4") {
             return Err(NEUTRON
-                .bad_request(format!("Conflicting value ethertype {} for CIDR {prefix}", rule.ethertype))
+                .bad_request(format!(
+                    "Conflicting value ethertype {} for CIDR {prefix}",
+                    rule.ethertype
+                ))
                 .kind("SecurityGroupRuleParameterConflict"));
         }
     }
@@ -218,7 +294,8 @@ fn check_ranges(rule: &Rule) -> Result<(), ApiError> {
             .bad_request("Must also specify protocol if port range is given.")
             .kind("SecurityGroupProtocolRequiredWithPorts"));
     }
-    let layer4 = matches!(rule.protocol.as_deref(), Some("tcp" | "udp" | "sctp" | "udplite" | "6" | "17"));
+    let layer4 =
+        matches!(rule.protocol.as_deref(), Some("tcp" | "udp" | "sctp" | "udplite" | "6" | "17"));
     if let (true, (Some(min), Some(max))) = (layer4, ports)
         && (min > max || !(0..=65535).contains(&min) || !(0..=65535).contains(&max))
     {
@@ -231,12 +308,24 @@ fn check_ranges(rule: &Rule) -> Result<(), ApiError> {
 
 fn same_rule(a: &Rule, b: &Rule) -> bool {
     let key = |r: &Rule| {
-        (r.direction.clone(), r.ethertype.clone(), r.protocol.clone(), r.port_range_min, r.port_range_max, r.remote_ip_prefix.clone(), r.remote_group_id.clone())
+        (
+            r.direction.clone(),
+            r.ethertype.clone(),
+            r.protocol.clone(),
+            r.port_range_min,
+            r.port_range_max,
+            r.remote_ip_prefix.clone(),
+            r.remote_group_id.clone(),
+        )
     };
     key(a) == key(b)
 }
 
-async fn create_rule(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create_rule(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let new = inner(&body, "security_group_rule")?;
     let group_id = new["security_group_id"].as_str().unwrap_or_default().to_owned();
     let mut state = cloud.lock();
@@ -246,10 +335,17 @@ async fn create_rule(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): Jso
         state.neutron.visible_group(&caller, remote)?;
     }
     state.check_network_quota(&owner, "security_group_rule")?;
-    let group = state.neutron.security_groups.get_mut(&group_id).ok_or_else(|| not_found("security_group", &group_id))?;
+    let group = state
+        .neutron
+        .security_groups
+        .get_mut(&group_id)
+        .ok_or_else(|| not_found("security_group", &group_id))?;
     if let Some(other) = group.rules.iter().find(|r| same_rule(r, &rule)) {
         return Err(NEUTRON
-            .conflict(format!("Security group rule already exists. Rule id is {}.", other.common.id))
+            .conflict(format!(
+                "Security group rule already exists. Rule id is {}.",
+                other.common.id
+            ))
             .kind("SecurityGroupRuleExists"));
     }
     let answer = json!({"security_group_rule": rule.json()});
@@ -257,9 +353,14 @@ async fn create_rule(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): Jso
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn delete_rule(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_rule(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
-    let mut groups = state.neutron.security_groups.values_mut().filter(|g| sees(&caller, &g.common));
+    let mut groups =
+        state.neutron.security_groups.values_mut().filter(|g| sees(&caller, &g.common));
     let group = groups.find(|g| g.rules.iter().any(|r| r.common.id == id));
     let group = group.ok_or_else(|| not_found("security_group_rule", &id))?;
     group.rules.retain(|r| r.common.id != id);

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{Common, Network, Subnet, ipam::{Cidr, default_pools}};
+use super::{
+    Common, Network, Subnet,
+    ipam::{Cidr, default_pools},
+};
 use crate::cloud::{Cloud, State};
 
 /// A network with one subnet.
@@ -28,12 +31,19 @@ impl NetworkSeed {
 /// Makes the networks; those of unknown projects are left out.
 pub fn seed(cloud: &Cloud, state: &mut State, networks: &[NetworkSeed]) {
     for wanted in networks {
-        let Some(project_id) = state.keystone.project_named(&wanted.project, "default").map(|p| p.id.clone()) else {
+        let Some(project_id) =
+            state.keystone.project_named(&wanted.project, "default").map(|p| p.id.clone())
+        else {
             continue;
         };
         let now = cloud.now();
         let network = state.neutron.insert_network(Network {
-            common: Common::new(cloud.new_id(), &json!({"name": wanted.name}), project_id.clone(), now),
+            common: Common::new(
+                cloud.new_id(),
+                &json!({"name": wanted.name}),
+                project_id.clone(),
+                now,
+            ),
             shared: wanted.shared,
             external: false,
             admin_state_up: true,

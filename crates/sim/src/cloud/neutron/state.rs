@@ -33,8 +33,9 @@ impl Common {
     pub(super) fn new(id: String, new: &Value, project_id: String, now: DateTime<Utc>) -> Self {
         let text = |key: &str| new[key].as_str().unwrap_or_default().to_owned();
         let tags = new["tags"].as_array();
-        let mut tags: Vec<String> =
-            tags.map(|t| t.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default();
+        let mut tags: Vec<String> = tags
+            .map(|t| t.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default();
         tags.sort();
         tags.dedup();
         Self {
@@ -256,8 +257,11 @@ impl Port {
 
     /// As listed; the binding is for administrators and services.
     pub fn json(&self, privileged: bool) -> Value {
-        let ips: Vec<Value> =
-            self.fixed_ips.iter().map(|(subnet, ip)| json!({"subnet_id": subnet, "ip_address": ip})).collect();
+        let ips: Vec<Value> = self
+            .fixed_ips
+            .iter()
+            .map(|(subnet, ip)| json!({"subnet_id": subnet, "ip_address": ip}))
+            .collect();
         let mut out = self.common.fill(json!({
             "network_id": self.network_id,
             "mac_address": self.mac_address,
@@ -277,7 +281,8 @@ impl Port {
             out["binding:host_id"] = json!(self.host_id);
             out["binding:profile"] = self.profile.clone();
             out["binding:vif_type"] = json!(if bound { "ovs" } else { "unbound" });
-            out["binding:vif_details"] = if bound { json!({"port_filter": true, "connectivity": "l2"}) } else { json!({}) };
+            out["binding:vif_details"] =
+                if bound { json!({"port_filter": true, "connectivity": "l2"}) } else { json!({}) };
         }
         out
     }

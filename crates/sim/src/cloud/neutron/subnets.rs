@@ -10,7 +10,11 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Common, NEUTRON, State, Subnet, denied, inner, invalid, ipam::{Cidr, default_pools}, listing, not_found, owner_of};
+use super::{
+    Common, NEUTRON, State, Subnet, denied, inner, invalid,
+    ipam::{Cidr, default_pools},
+    listing, not_found, owner_of,
+};
 use crate::cloud::{ApiError, Caller, Cloud, JsonBody, Params};
 
 /// `/network/v2.0/subnets`.
@@ -24,7 +28,11 @@ fn sees(state: &State, caller: &Caller, subnet: &Subnet) -> bool {
     state.visible_network(caller, &subnet.network_id).is_ok()
 }
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let items = {
         let state = cloud.lock();
         let n = &state.neutron;
@@ -33,10 +41,19 @@ async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, params: Params) -> Result<
     listing::list(&cloud, "subnets", "subnets", items, &params).map(Json)
 }
 
-async fn show(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn show(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
     let state = cloud.lock();
     let n = &state.neutron;
-    let subnet = n.subnets.get(&id).filter(|s| sees(n, &caller, s)).ok_or_else(|| not_found("subnet", &id))?;
+    let subnet = n
+        .subnets
+        .get(&id)
+        .filter(|s| sees(n, &caller, s))
+        .ok_or_else(|| not_found("subnet", &id))?;
     Ok(Json(json!({"subnet": listing::pick(&subnet.json(), &params)})))
 }
 
@@ -47,13 +64,17 @@ fn address(value: &Value) -> Result<IpAddr, ApiError> {
 
 /// `allocation_pools` of a body, if given.
 fn pools_of(body: &Value, cidr: &Cidr) -> Result<Option<Vec<(IpAddr, IpAddr)>>, ApiError> {
-    let Some(pools) = body.get("allocation_pools").and_then(Value::as_array) else { return Ok(None) };
+    let Some(pools) = body.get("allocation_pools").and_then(Value::as_array) else {
+        return Ok(None);
+    };
     let mut out = Vec::new();
     for pool in pools {
         let (first, last) = (address(&pool["start"])?, address(&pool["end"])?);
         if first > last || !cidr.contains(first) || !cidr.contains(last) {
             return Err(NEUTRON
-                .bad_request(format!("The allocation pool {first}-{last} spans beyond the subnet cidr {cidr}."))
+                .bad_request(format!(
+                    "The allocation pool {first}-{last} spans beyond the subnet cidr {cidr}."
+                ))
                 .kind("OutOfBoundsAllocationPool"));
         }
         out.push((first, last));
@@ -70,19 +91,27 @@ fn gateway_of(body: &Value, cidr: &Cidr) -> Result<Option<IpAddr>, ApiError> {
     }
 }
 
-async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn create(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let new = inner(&body, "subnet")?;
     let project_id = owner_of(&caller, new, "create_subnet")?;
     let network_id = new["network_id"].as_str().unwrap_or_default().to_owned();
-    let text = new["cidr"].as_str().ok_or_else(|| invalid("A cidr must be specified in the absence of a subnet pool"))?;
-    let cidr = Cidr::parse(text).ok_or_else(|| invalid(format!("'{text}' is not a valid IP subnet")))?;
+    let text = new["cidr"]
+        .as_str()
+        .ok_or_else(|| invalid("A cidr must be specified in the absence of a subnet pool"))?;
+    let cidr =
+        Cidr::parse(text).ok_or_else(|| invalid(format!("'{text}' is not a valid IP subnet")))?;
     let asked = new["ip_version"].as_u64();
     if asked.is_some_and(|v| v != if cidr.is_v4() { 4 } else { 6 }) {
         return Err(invalid(format!("The cidr {cidr} does not match the ip_version")));
     }
     let gateway_ip = gateway_of(new, &cidr)?;
     let pools = pools_of(new, &cidr)?.unwrap_or_else(|| default_pools(&cidr, gateway_ip));
-    let list = |key: &str| new.get(key).filter(|v| v.is_array()).cloned().unwrap_or_else(|| json!([]));
+    let list =
+        |key: &str| new.get(key).filter(|v| v.is_array()).cloned().unwrap_or_else(|| json!([]));
     let subnet = Subnet {
         common: Common::new(cloud.new_id(), new, project_id.clone(), cloud.now()),
         network_id: network_id.clone(),
@@ -111,13 +140,24 @@ async fn create(Ext(cloud): Ext<Cloud>, caller: Caller, JsonBody(body): JsonBody
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-fn changeable<'a>(state: &'a mut State, caller: &Caller, id: &str, rule: &str) -> Result<&'a mut Subnet, ApiError> {
+fn changeable<'a>(
+    state: &'a mut State,
+    caller: &Caller,
+    id: &str,
+    rule: &str,
+) -> Result<&'a mut Subnet, ApiError> {
     let visible = state.subnets.get(id).is_some_and(|s| sees(state, caller, s));
-    let subnet = state.subnets.get_mut(id).filter(|_| visible).ok_or_else(|| not_found("subnet", id))?;
+    let subnet =
+        state.subnets.get_mut(id).filter(|_| visible).ok_or_else(|| not_found("subnet", id))?;
     if caller.may_see(&subnet.common.project_id) { Ok(subnet) } else { Err(denied(rule)) }
 }
 
-async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn update(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     let change = inner(&body, "subnet")?;
     let now = cloud.now();
     let mut state = cloud.lock();
@@ -131,7 +171,9 @@ async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     subnet.pools = pools.unwrap_or_else(|| subnet.pools.clone());
     subnet.gateway_ip = gateway.unwrap_or(subnet.gateway_ip);
     subnet.enable_dhcp = change["enable_dhcp"].as_bool().unwrap_or(subnet.enable_dhcp);
-    for (key, target) in [("dns_nameservers", &mut subnet.dns_nameservers), ("host_routes", &mut subnet.host_routes)] {
+    for (key, target) in
+        [("dns_nameservers", &mut subnet.dns_nameservers), ("host_routes", &mut subnet.host_routes)]
+    {
         if let Some(value) = change.get(key).filter(|v| v.is_array()) {
             *target = value.clone();
         }
@@ -139,7 +181,11 @@ async fn update(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>, 
     Ok(Json(json!({"subnet": subnet.json()})))
 }
 
-async fn delete(Ext(cloud): Ext<Cloud>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     changeable(&mut state.neutron, &caller, &id, "delete_subnet")?;
     if state.neutron.ports.values().any(|p| p.fixed_ips.iter().any(|(s, _)| *s == id)) {

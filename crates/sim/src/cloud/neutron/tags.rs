@@ -14,20 +14,32 @@ use crate::cloud::{ApiError, Caller, Cloud, JsonBody};
 /// Tags of networks, subnets, ports and security groups.
 pub(super) fn router() -> Router<Cloud> {
     Router::new()
-        .route("/network/v2.0/{resource}/{id}/tags", get(list).put(replace).post(add_all).delete(clear))
+        .route(
+            "/network/v2.0/{resource}/{id}/tags",
+            get(list).put(replace).post(add_all).delete(clear),
+        )
         .route("/network/v2.0/{resource}/{id}/tags/{tag}", get(check).put(add).delete(remove))
 }
 
-fn object<'a>(state: &'a mut State, caller: &Caller, resource: &str, id: &str) -> Result<&'a mut Common, ApiError> {
+fn object<'a>(
+    state: &'a mut State,
+    caller: &Caller,
+    resource: &str,
+    id: &str,
+) -> Result<&'a mut Common, ApiError> {
     let found = match resource {
         "networks" => state.networks.get_mut(id).map(|x| &mut x.common),
         "subnets" => state.subnets.get_mut(id).map(|x| &mut x.common),
         "ports" => state.ports.get_mut(id).map(|x| &mut x.common),
-        "security-groups" | "security_groups" => state.security_groups.get_mut(id).map(|x| &mut x.common),
+        "security-groups" | "security_groups" => {
+            state.security_groups.get_mut(id).map(|x| &mut x.common)
+        }
         _ => None,
     };
     found.filter(|c| privileged(caller) || caller.may_see(&c.project_id)).ok_or_else(|| {
-        NEUTRON.not_found(format!("Resource {resource} {id} could not be found.")).kind("TagResourceNotFound")
+        NEUTRON
+            .not_found(format!("Resource {resource} {id} could not be found."))
+            .kind("TagResourceNotFound")
     })
 }
 
@@ -51,13 +63,22 @@ fn set(common: &mut Common, mut tags: Vec<String>, cloud: &Cloud) {
 type Of = Path<(String, String)>;
 type OfTag = Path<(String, String, String)>;
 
-async fn list(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id)): Of) -> Result<Json<Value>, ApiError> {
+async fn list(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id)): Of,
+) -> Result<Json<Value>, ApiError> {
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
     Ok(Json(json!({"tags": common.tags})))
 }
 
-async fn replace(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id)): Of, JsonBody(body): JsonBody) -> Result<Json<Value>, ApiError> {
+async fn replace(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id)): Of,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, ApiError> {
     let tags = tags_of(&body)?;
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
@@ -65,7 +86,12 @@ async fn replace(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id)): O
     Ok(Json(json!({"tags": common.tags})))
 }
 
-async fn add_all(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id)): Of, JsonBody(body): JsonBody) -> Result<(StatusCode, Json<Value>), ApiError> {
+async fn add_all(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id)): Of,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let mut tags = tags_of(&body)?;
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
@@ -74,7 +100,11 @@ async fn add_all(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id)): O
     Ok((StatusCode::CREATED, Json(json!({"tags": common.tags}))))
 }
 
-async fn clear(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id)): Of) -> Result<StatusCode, ApiError> {
+async fn clear(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id)): Of,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
     set(common, Vec::new(), &cloud);
@@ -85,13 +115,21 @@ fn no_tag(tag: &str) -> ApiError {
     NEUTRON.not_found(format!("Tag {tag} could not be found.")).kind("TagNotFound")
 }
 
-async fn check(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id, tag)): OfTag) -> Result<StatusCode, ApiError> {
+async fn check(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id, tag)): OfTag,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
     if common.tags.contains(&tag) { Ok(StatusCode::NO_CONTENT) } else { Err(no_tag(&tag)) }
 }
 
-async fn add(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id, tag)): OfTag) -> Result<StatusCode, ApiError> {
+async fn add(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id, tag)): OfTag,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
     let mut tags = common.tags.clone();
@@ -100,7 +138,11 @@ async fn add(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id, tag)): 
     Ok(StatusCode::CREATED)
 }
 
-async fn remove(Ext(cloud): Ext<Cloud>, caller: Caller, Path((resource, id, tag)): OfTag) -> Result<StatusCode, ApiError> {
+async fn remove(
+    Ext(cloud): Ext<Cloud>,
+    caller: Caller,
+    Path((resource, id, tag)): OfTag,
+) -> Result<StatusCode, ApiError> {
     let mut state = cloud.lock();
     let common = object(&mut state.neutron, &caller, &resource, &id)?;
     if !common.tags.contains(&tag) {

@@ -39,7 +39,10 @@ pub(super) async fn hypervisor(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
             .iter()
             .enumerate()
             .map(|(i, host)| w.hypervisor_view(&call, i, host))
-            .find(|view| view["id"] == *call.arg("id") || view["id"].to_string() == call.arg("id"));
+            .find(|view| match &view["id"] {
+                Value::String(id) => id == call.arg("id"),
+                id => call.arg("id").parse::<u64>().is_ok_and(|wanted| id.as_u64() == Some(wanted)),
+            });
         found
             .ok_or_else(|| {
                 Refusal::absent(format!(

@@ -121,10 +121,9 @@ impl World<'_> {
         })?;
         let server = self.ready_server(call, "attach_volume", &STATES)?;
         self.find_volume(&call.who, &volume)?;
-        if server.disk_of(&volume).is_some() {
-            return Err(Refusal::bad(format!("Invalid volume: volume {volume} already attached")));
-        }
-        let attachment = self.reserve_volume(&volume, Some(&server.id))?;
+        self.refuse_attached(&volume, &server.id)?;
+        let known = call.who.since(60);
+        let attachment = self.reserve_through_api(&volume, &server.id, known)?;
         let used: Vec<&str> = server.volumes.iter().filter_map(|d| d.device.as_deref()).collect();
         let device = (0..).map(device_name).find(|d| !used.contains(&d.as_str()));
         let disk = Disk {
@@ -148,6 +147,31 @@ impl World<'_> {
         let after = self.draw(self.inner.profile.volume_action_ms, &key);
         self.server_later(after, Job::Attach { server: server.id, volume });
         Ok(disk)
+    }
+
+    /// Nova's own records count, whatever Cinder's say (an admin may have reset them).
+    fn refuse_attached(&self, volume: &str, server: &str) -> Result<(), Refusal> {
+        let users: Vec<&str> = self
+            .st
+            .nova
+            .servers
+            .values()
+            .filter(|s| !s.deleted && s.disk_of(volume).is_some())
+            .map(|s| s.id.as_str())
+            .collect();
+        if users.is_empty() {
+            return Ok(());
+        }
+        if !self.volume_record(volume)?.multiattach {
+            return Err(Refusal::bad(format!(
+                "Invalid volume: volume {volume} is already attached to instances: {}",
+                users.join(" ")
+            )));
+        }
+        if users.contains(&server) {
+            return Err(Refusal::bad(format!("Invalid volume: volume {volume} already attached")));
+        }
+        Ok(())
     }
 
     pub(crate) fn finish_attach(&mut self, server_id: &str, volume: &str) {
@@ -176,14 +200,11 @@ impl World<'_> {
             return Err(Refusal::bad("Cannot detach a root device volume"));
         }
         let server = self.ready_server(call, "detach_volume", &STATES)?;
-        let status = self.volume_record(&volume)?.status.clone();
-        if status != "in-use" {
-            return Err(Refusal::bad(format!(
-                "Invalid volume: Invalid input received: Unable to detach volume. Volume status must \
-                 be 'in-use' and attach_status must be 'attached' to detach. Currently: {status}"
-            )));
-        }
-        self.edit_volume(&volume, |v| v.status = "detaching".to_owned());
+        self.begin_detaching(&volume).map_err(|refusal| {
+            let request = self.new_id("request", &volume);
+            let wrapped = self.wrapped(refusal, &request);
+            Refusal::bad(format!("Invalid volume: {}", wrapped.message))
+        })?;
         self.begin_action(&server.id, "detach_volume", &call.who);
         let key = format!("detach/{}/{}", server.id, disk.id);
         let after = self.draw(self.inner.profile.volume_action_ms, &key);

@@ -165,7 +165,7 @@ impl World<'_> {
             let disk = &mut server.volumes[index];
             disk.id = id;
             let Some(volume) = disk.volume_id.clone() else { continue };
-            match self.reserve_volume(&volume, Some(&server.id)) {
+            match self.reserve_through_api(&volume, &server.id, call.who.since(60)) {
                 Ok(attachment) => {
                     reserved.push(attachment.id.clone());
                     server.volumes[index].attachment_id = Some(attachment.id);
@@ -174,7 +174,12 @@ impl World<'_> {
                     for attachment in reserved {
                         self.delete_attachment(&attachment);
                     }
-                    return Err(refusal);
+                    return Err(match refusal.code {
+                        400 if refusal.message.starts_with("Invalid input") => {
+                            Refusal::bad(format!("Invalid volume: {}", refusal.message))
+                        }
+                        _ => refusal,
+                    });
                 }
             }
         }

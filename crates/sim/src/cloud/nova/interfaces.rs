@@ -51,6 +51,15 @@ pub(super) async fn delete(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
     })
 }
 
+/// What is 400 in a create request is 404 here.
+fn missing_is_404(refusal: Refusal) -> Refusal {
+    if refusal.message.ends_with("could not be found.") {
+        Refusal { code: 404, ..refusal }
+    } else {
+        refusal
+    }
+}
+
 fn absent(call: &Call) -> Refusal {
     Refusal::absent(format!("Port id {} could not be found.", call.arg("port")))
 }
@@ -90,15 +99,11 @@ impl World<'_> {
             .map(str::to_owned);
         let network = match (&port, network) {
             (Some(port), _) => {
-                self.check_port(&call.who, port).map_err(|refusal| match refusal.code {
-                    // Here the real service answers 400 for both.
-                    409 => Refusal::bad(refusal.message),
-                    _ => refusal,
-                })?;
+                self.check_port(&call.who, port).map_err(missing_is_404)?;
                 None
             }
             (None, Some(network)) => {
-                self.check_network(&call.who, &network)?;
+                self.check_network(&call.who, &network).map_err(missing_is_404)?;
                 Some(network)
             }
             (None, None) => self.networks_of(&call.who).into_iter().next(),

@@ -37,7 +37,7 @@ use super::{
     cinder::kit::{self, Timeline},
 };
 
-pub use model::{Disk, Flavor, Keypair, Nic, Server, ServerGroup};
+pub use model::{Action, Disk, Fault, Flavor, Keypair, Nic, Server, ServerGroup};
 pub use seed::{FlavorSeed, GuestError};
 
 /// The oldest and the newest microversion.

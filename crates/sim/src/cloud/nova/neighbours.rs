@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 use super::model::{Nic, Server};
 use crate::cloud::{
     ApiError, Caller,
-    cinder::kit::{Refusal, Who, World},
+    cinder::{
+        Attachment,
+        kit::{Refusal, Who, World},
+    },
     neutron::{NewPort, Port},
 };
 
@@ -29,6 +32,35 @@ fn told(error: ApiError) -> Refusal {
 }
 
 impl World<'_> {
+    /// Reserves a volume through Cinder's attachments API. A 400 of Cinder comes wrapped as the client
+    /// library renders it.
+    pub(crate) fn reserve_through_api(
+        &mut self,
+        volume_id: &str,
+        server_id: &str,
+        multiattach_known: bool,
+    ) -> Result<Attachment, Refusal> {
+        if self.volume_record(volume_id)?.multiattach && !multiattach_known {
+            return Err(Refusal::bad(
+                "Multiattach volumes are only supported starting with compute API version 2.60.",
+            ));
+        }
+        self.reserve_volume(volume_id, Some(server_id)).map_err(|refusal| {
+            let request = self.new_id("request", volume_id);
+            self.wrapped(refusal, &request)
+        })
+    }
+
+    pub(crate) fn wrapped(&self, refusal: Refusal, request: &str) -> Refusal {
+        if refusal.code != 400 {
+            return refusal;
+        }
+        Refusal::bad(format!(
+            "Invalid input received: {} (HTTP 400) (Request-ID: req-{request})",
+            refusal.message
+        ))
+    }
+
     /// Neutron as `compute:nova` sees it: with its own rights.
     pub(crate) fn plug(
         &mut self,

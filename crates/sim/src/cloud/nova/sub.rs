@@ -36,7 +36,7 @@ pub(super) async fn meta(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
 
 pub(super) async fn set_meta(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
     cloud.world(|w| {
-        let id = w.own(&call)?;
+        let id = w.for_metadata(&call, "update")?;
         let key = call.arg("key").to_owned();
         let none = Map::new();
         let meta = call.body.get("meta").and_then(Value::as_object).unwrap_or(&none);
@@ -49,7 +49,7 @@ pub(super) async fn set_meta(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
 
 pub(super) async fn drop_meta(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
     cloud.world(|w| {
-        let id = w.own(&call)?;
+        let id = w.for_metadata(&call, "delete")?;
         let mut gone = None;
         w.edit_server(&id, |s| gone = s.metadata.remove(call.arg("key")));
         gone.ok_or_else(no_item)?;
@@ -201,13 +201,24 @@ fn action_view(call: &Call, server: &str, a: &Action) -> Value {
 
 impl World<'_> {
     fn own(&self, call: &Call) -> Result<String, Refusal> {
+        Ok(self.find_server(&call.who, call.arg("id"))?.id.clone())
+    }
+
+    /// The metadata of a locked server, or of one that is not up or down, stays as it is.
+    fn for_metadata(&self, call: &Call, verb: &str) -> Result<String, Refusal> {
         let server = self.find_server(&call.who, call.arg("id"))?;
         self.check_lock(&call.who, server)?;
+        if !matches!(server.vm_state.as_str(), "active" | "stopped") {
+            return Err(Refusal::conflict(format!(
+                "Cannot '{verb} metadata' instance {} while it is in vm_state {}",
+                server.id, server.vm_state
+            )));
+        }
         Ok(server.id.clone())
     }
 
     fn change_metadata(&mut self, call: &Call, replace: bool) -> Reply {
-        let id = self.own(call)?;
+        let id = self.for_metadata(call, "update")?;
         let add = string_map(call.body.get("metadata"), "metadata")?;
         self.edit_server(&id, |s| {
             if replace {

@@ -1,33 +1,16 @@
 //! The property harness over the plans of the fake world, and the proof that it catches bad steps.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+use std::{collections::BTreeMap, time::Instant};
 
-mod harness;
-
-use std::{collections::BTreeMap, sync::Once, time::Instant};
-
-use harness::{
+use crate::harness::{
     Case, World,
     fake::{FakeWorld, SOURCES},
     plans::{self, case, step},
     sweep::{Tally, golden, sweep},
 };
 
-/// Planned panics need no stack trace on the screen.
-fn quiet() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if info.payload().downcast_ref::<&str>() != Some(&"planned panic") {
-                usual(info);
-            }
-        }));
-    });
-}
-
 fn swept(case: &Case<FakeWorld>, deep: bool) -> Tally {
-    quiet();
+    crate::quiet();
     let begun = Instant::now();
     let tally = sweep(case, deep);
     println!(
@@ -91,7 +74,7 @@ fn an_undisturbed_run_makes_exactly_what_the_plan_says() {
 }
 
 fn with_bad_step(kind: &'static str) -> Tally {
-    quiet();
+    crate::quiet();
     let bad = case(
         kind,
         &[step("a", "make", &[]), step("bad", kind, &[]), step("b", "make", &["a"]), step("c", "make", &["bad", "b"])],

@@ -1,0 +1,634 @@
+//! A core without a world behind it: two sites, one group with one member, one finished operation.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use protector_api::{CoreApi, OperationCounts};
+use protector_core::*;
+use protector_ports::{GroupStamp, PeerInfo, RecoveryPoint, SiteHandover, TokenInfo, VolumeType};
+use protector_types::*;
+use protector_workflow::{StageView, StepFailure};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::start;
+
+pub const PROJECT: &str = "3a0f1d2c4b5e46978899aabbccddeeff";
+pub const OTHER_PROJECT: &str = "ffeeddccbbaa99887766554433221100";
+
+pub fn site_a() -> SiteId {
+    SiteId(Uuid::from_u128(0xa))
+}
+pub fn site_b() -> SiteId {
+    SiteId(Uuid::from_u128(0xb))
+}
+pub fn group_id() -> GroupId {
+    GroupId(Uuid::from_u128(0x6))
+}
+pub fn member_id() -> MemberId {
+    MemberId(Uuid::from_u128(0x3))
+}
+pub fn mapping_id() -> TenantMappingId {
+    TenantMappingId(Uuid::from_u128(0x7))
+}
+pub fn operation_id() -> OperationId {
+    OperationId(Uuid::from_u128(0x0456_abc7_8000))
+}
+
+/// What the core was asked.
+#[derive(Default)]
+pub struct Seen {
+    pub authenticated: usize,
+    pub actions: Vec<(Caller, ActionRequest)>,
+    pub pages: Vec<PageRequest>,
+    pub operation_filters: Vec<OperationFilter>,
+    pub sites: Vec<NewSite>,
+    pub policies: Vec<NewPolicy>,
+    pub groups: Vec<NewGroup>,
+    pub changes: Vec<(GroupChange, Option<u64>)>,
+    pub deleted: Vec<Option<u64>>,
+    pub servers: Vec<String>,
+    pub tokens: Vec<(GroupId, SiteId, String)>,
+    pub handovers: Vec<SiteHandover>,
+    pub records: Vec<(ProjectId, Value)>,
+    pub forced_from: Vec<Option<SiteId>>,
+}
+
+pub struct FakeCore {
+    pub seen: Mutex<Seen>,
+    /// The next action, or the next look at the service, ends so.
+    pub refusal: Mutex<Option<Refusal>>,
+    pub record: Mutex<OperationRecord>,
+    pub events: Mutex<Vec<OperationEvent>>,
+    /// User id of a token that was revoked.
+    pub revoked: Mutex<Option<String>>,
+    pub database: Mutex<&'static str>,
+    pub has_policy: Mutex<bool>,
+    pub panics: Mutex<bool>,
+}
+
+impl FakeCore {
+    pub fn new() -> Self {
+        Self {
+            seen: Mutex::default(),
+            refusal: Mutex::default(),
+            record: Mutex::new(record()),
+            events: Mutex::new((1..=5).map(event).collect()),
+            revoked: Mutex::default(),
+            database: Mutex::new("ok"),
+            has_policy: Mutex::new(true),
+            panics: Mutex::new(false),
+        }
+    }
+
+    fn refused(&self) -> Result<(), Refusal> {
+        self.refusal.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn own(&self, project: &ProjectId, id: GroupId) -> Result<GroupDetail, Refusal> {
+        if project.as_str() != PROJECT || id != group_id() {
+            return Err(Refusal::new(
+                Code::NotFound,
+                format!("Protection group {id} does not exist"),
+            ));
+        }
+        let policy = self.has_policy.lock().then(policy);
+        Ok(GroupDetail { group: group(), members: vec![member()], policy })
+    }
+}
+
+pub fn event(seq: u64) -> OperationEvent {
+    OperationEvent {
+        seq,
+        at: start(),
+        event: "done".into(),
+        step: Some(format!("step-{seq}")),
+        stage: Some("validate_target_site".into()),
+        member: None,
+        message: "done".into(),
+    }
+}
+
+pub fn site() -> Site {
+    Site {
+        id: site_b(),
+        name: "site-b".into(),
+        description: String::new(),
+        auth_url: "http://site-b-controller:5000/v3".into(),
+        region_name: Some("RegionOne".into()),
+        protector_url: Some("http://site-b-controller:8788".into()),
+        username: Some("protector".into()),
+        project_name: Some("service".into()),
+        user_domain_name: "Default".into(),
+        project_domain_name: "Default".into(),
+        application_credential_id: None,
+        ca_cert: None,
+        insecure: false,
+        is_local: false,
+        cinder_host: Some("cinder@pure#pool".into()),
+        status: SiteStatus::Active,
+        status_reason: None,
+        status_observed_at: Some(start()),
+        created_at: start(),
+    }
+}
+
+pub fn mapping() -> TenantMapping {
+    TenantMapping {
+        id: mapping_id(),
+        primary_site_id: site_a(),
+        primary_project_id: PROJECT.into(),
+        secondary_site_id: site_b(),
+        secondary_project_id: "b-project".into(),
+        created_at: start(),
+    }
+}
+
+pub fn group() -> ProtectionGroup {
+    let volume_type = |name: &str| VolumeTypeRef { id: format!("{name}-id"), name: name.into() };
+    ProtectionGroup {
+        id: group_id(),
+        name: "prod-web-app".into(),
+        description: String::new(),
+        replication_type: ReplicationType::Async,
+        primary_site_id: site_a(),
+        secondary_site_id: site_b(),
+        projects: [(site_a(), PROJECT.into())].into(),
+        volume_types: [(site_a(), volume_type("gold")), (site_b(), volume_type("silver"))].into(),
+        test_volume_types: BTreeMap::new(),
+        mappings: Mappings::default(),
+        status: GroupStatus::Active,
+        current_primary_site_id: site_a(),
+        replication_status: ReplicationStatus::Replicating,
+        failover_count: 0,
+        last_replication_at: Some(start()),
+        version: 7,
+        epoch: Epoch { number: 1, raised_by: site_a() },
+        current_operation_id: None,
+        active_test_operation_id: None,
+        quarantine: None,
+        created_at: start(),
+        updated_at: start(),
+    }
+}
+
+pub fn member() -> Member {
+    let placement = VolumePlacement {
+        volume_id: "vol-a".into(),
+        array_volume: "volume-vol-a-cinder".into(),
+        array_volume_id: None,
+        serial: "S1".into(),
+    };
+    Member {
+        id: member_id(),
+        group_id: group_id(),
+        servers: [(site_a(), "server-a".into())].into(),
+        spec: ServerSpec {
+            name: "web-1".into(),
+            user_data: Some("c2VjcmV0".into()),
+            ..ServerSpec::default()
+        },
+        volumes: vec![MemberVolume {
+            position: 0,
+            device: "/dev/vda".into(),
+            boot_index: 0,
+            name: "root".into(),
+            description: String::new(),
+            size_gib: 20,
+            bootable: true,
+            metadata: BTreeMap::new(),
+            image_metadata: BTreeMap::new(),
+            delete_on_termination: false,
+            placements: [(site_a(), placement)].into(),
+        }],
+        observed_at: start(),
+    }
+}
+
+pub fn policy() -> ReplicationPolicy {
+    let urls =
+        [(site_a(), "https://fa-a.example".into()), (site_b(), "https://fa-b.example".into())];
+    ReplicationPolicy {
+        array_urls: urls.into(),
+        array_names: [(site_a(), "fa-a".into()), (site_b(), "fa-b".into())].into(),
+        replication_interval: 300,
+        rpo_minutes: Some(15),
+        retention: Retention::default(),
+        updated_at: start(),
+    }
+}
+
+/// A record with everything that the newest version shows.
+pub fn record() -> OperationRecord {
+    OperationRecord {
+        id: operation_id(),
+        operation_type: OperationType::Failover,
+        status: OperationStatus::Completed,
+        progress: 100,
+        protection_group_id: group_id(),
+        project_id: PROJECT.into(),
+        source_site_id: site_a(),
+        target_site_id: site_b(),
+        started_at: start() + chrono::Duration::milliseconds(123),
+        completed_at: Some("2025-11-03T10:07:43.999Z".parse().unwrap()),
+        error_message: None,
+        steps_completed: vec!["validate_target_site".into(), "get_latest_snapshot".into()],
+        steps_failed: vec![StepFailure {
+            stage: "recreate_instances".into(),
+            step: "server/web-1".into(),
+            member: Some("web-1".into()),
+            error: "No valid host".into(),
+            retries: 2,
+        }],
+        result_data: Some(json!({
+            "instances_created": 3, "volumes_managed": 5, "current_primary_site": "site-b",
+            "servers": {"old": "new"}, "leaked": [{"kind": "volume"}]
+        })),
+        warnings: vec!["the \"source\" was reachable – fenced".into()],
+        stages: vec![StageView {
+            name: "validate_target_site".into(),
+            done: 1,
+            total: 1,
+            running: 0,
+        }],
+        user_id: "user-1".into(),
+        request_id: "req-1".into(),
+    }
+}
+
+fn component(name: &str, status: &str) -> ComponentHealth {
+    let reason = Some("looked".to_owned());
+    ComponentHealth { name: name.into(), status: status.into(), reason, observed_at: start() }
+}
+
+fn sync() -> SyncStatus {
+    SyncStatus {
+        status: SyncState::OutOfSync,
+        local_version: 7,
+        remote_version: Some(6),
+        local_epoch: 1,
+        remote_epoch: Some(1),
+        last_synced_at: None,
+        observed_at: start(),
+        reason: Some("the peer is one version behind".into()),
+    }
+}
+
+fn stamp() -> GroupStamp {
+    GroupStamp { epoch: 1, raised_by: site_a(), version: 7, digest: "d".into() }
+}
+
+fn token(
+    user: &str,
+    project: Option<&str>,
+    roles: &[&str],
+    expires_at: DateTime<Utc>,
+) -> TokenInfo {
+    TokenInfo {
+        user_id: user.into(),
+        user_name: user.into(),
+        project_id: project.map(ProjectId::from),
+        project_name: None,
+        roles: roles.iter().map(|r| (*r).to_owned()).collect(),
+        user_domain_id: "default".into(),
+        project_domain_id: project.map(|_| "default".to_owned()),
+        expires_at,
+        from_application_credential: false,
+    }
+}
+
+#[async_trait]
+impl CoreApi for FakeCore {
+    fn resolve_action(&self, request: &ActionRequest) -> Result<OperationType, Refusal> {
+        protector_core::actions::resolve(request)
+    }
+
+    async fn sync_force(
+        &self,
+        _: &Caller,
+        project: &ProjectId,
+        id: GroupId,
+        from: Option<SiteId>,
+    ) -> Result<SyncStatus, Refusal> {
+        self.own(project, id)?;
+        self.seen.lock().forced_from.push(from);
+        Ok(sync())
+    }
+
+    async fn register_site(&self, new: NewSite) -> Result<Site, Refusal> {
+        self.refused()?;
+        self.seen.lock().sites.push(new);
+        Ok(site())
+    }
+    async fn list_sites(&self, page: PageRequest) -> Result<Page<Site>, Refusal> {
+        self.seen.lock().pages.push(page);
+        Ok(Page { items: vec![site()], more: true })
+    }
+    async fn site(&self, id: SiteId) -> Result<Site, Refusal> {
+        let missing = || Refusal::new(Code::NotFound, format!("Site {id} does not exist"));
+        (id == site_b()).then(site).ok_or_else(missing)
+    }
+    async fn update_site(&self, id: SiteId, _: SiteChange) -> Result<Site, Refusal> {
+        self.site(id).await
+    }
+    async fn delete_site(&self, id: SiteId) -> Result<(), Refusal> {
+        self.site(id).await.map(drop)
+    }
+    async fn validate_site(&self, id: SiteId) -> Result<ValidationReport, Refusal> {
+        let check = Check {
+            name: "keystone".into(),
+            ok: false,
+            reason: "401".into(),
+            fix: Some("check the password".into()),
+            warning: false,
+        };
+        Ok(ValidationReport { site_id: id, ok: false, observed_at: start(), checks: vec![check] })
+    }
+    async fn site_volume_types(&self, _: SiteId) -> Result<Vec<VolumeType>, Refusal> {
+        Ok(vec![VolumeType { id: "t".into(), name: "gold".into(), ..VolumeType::default() }])
+    }
+    async fn create_tenant_mapping(&self, _: NewTenantMapping) -> Result<TenantMapping, Refusal> {
+        Ok(mapping())
+    }
+    async fn list_tenant_mappings(
+        &self,
+        page: PageRequest,
+    ) -> Result<Page<TenantMapping>, Refusal> {
+        self.seen.lock().pages.push(page);
+        Ok(Page { items: vec![mapping()], more: false })
+    }
+    async fn tenant_mapping(&self, _: TenantMappingId) -> Result<TenantMapping, Refusal> {
+        Ok(mapping())
+    }
+    async fn delete_tenant_mapping(&self, _: TenantMappingId) -> Result<(), Refusal> {
+        Ok(())
+    }
+    async fn create_group(
+        &self,
+        _: &Caller,
+        project: &ProjectId,
+        new: NewGroup,
+    ) -> Result<GroupDetail, Refusal> {
+        self.seen.lock().groups.push(new);
+        self.own(project, group_id())
+    }
+    async fn list_groups(
+        &self,
+        project: &ProjectId,
+        _: Option<String>,
+        _: Option<GroupStatus>,
+        page: PageRequest,
+    ) -> Result<Page<GroupDetail>, Refusal> {
+        self.seen.lock().pages.push(page);
+        Ok(Page { items: self.own(project, group_id()).into_iter().collect(), more: true })
+    }
+    async fn group(&self, project: &ProjectId, id: GroupId) -> Result<GroupDetail, Refusal> {
+        assert!(!*self.panics.lock(), "planted");
+        self.own(project, id)
+    }
+    async fn update_group(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        change: GroupChange,
+        if_match: Option<u64>,
+    ) -> Result<GroupDetail, Refusal> {
+        self.seen.lock().changes.push((change, if_match));
+        self.own(project, id)
+    }
+    async fn delete_group(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        if_match: Option<u64>,
+    ) -> Result<(), Refusal> {
+        self.seen.lock().deleted.push(if_match);
+        self.own(project, id).map(drop)
+    }
+    async fn add_member(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        server: &str,
+    ) -> Result<Member, Refusal> {
+        self.own(project, id)?;
+        self.refused()?;
+        self.seen.lock().servers.push(server.into());
+        Ok(member())
+    }
+    async fn list_members(
+        &self,
+        _: &ProjectId,
+        _: GroupId,
+        page: PageRequest,
+    ) -> Result<Page<Member>, Refusal> {
+        self.seen.lock().pages.push(page);
+        Ok(Page { items: vec![member()], more: false })
+    }
+    async fn member(&self, _: &ProjectId, _: GroupId, id: MemberId) -> Result<Member, Refusal> {
+        let missing = || Refusal::new(Code::NotFound, format!("Member {id} does not exist"));
+        (id == member_id()).then(member).ok_or_else(missing)
+    }
+    async fn remove_member(
+        &self,
+        project: &ProjectId,
+        group: GroupId,
+        id: MemberId,
+    ) -> Result<(), Refusal> {
+        self.member(project, group, id).await.map(drop)
+    }
+    async fn refresh_member(
+        &self,
+        project: &ProjectId,
+        group: GroupId,
+        id: MemberId,
+    ) -> Result<Member, Refusal> {
+        self.member(project, group, id).await
+    }
+    async fn set_policy(
+        &self,
+        _: &ProjectId,
+        _: GroupId,
+        new: NewPolicy,
+    ) -> Result<ReplicationPolicy, Refusal> {
+        self.seen.lock().policies.push(new);
+        Ok(policy())
+    }
+    async fn policy(&self, _: &ProjectId, _: GroupId) -> Result<ReplicationPolicy, Refusal> {
+        Ok(policy())
+    }
+    async fn start_operation(
+        &self,
+        caller: &Caller,
+        _: &ProjectId,
+        _: GroupId,
+        request: ActionRequest,
+    ) -> Result<OperationRecord, Refusal> {
+        self.refused()?;
+        let operation_type = self.resolve_action(&request)?;
+        self.seen.lock().actions.push((caller.clone(), request));
+        let mut new = record();
+        new.operation_type = operation_type;
+        new.status = OperationStatus::Running;
+        new.progress = 0;
+        new.completed_at = None;
+        new.steps_completed.clear();
+        new.steps_failed.clear();
+        new.result_data = None;
+        Ok(new)
+    }
+    async fn list_operations(
+        &self,
+        _: &ProjectId,
+        filter: OperationFilter,
+        page: PageRequest,
+    ) -> Result<Page<OperationRecord>, Refusal> {
+        let mut seen = self.seen.lock();
+        seen.pages.push(page);
+        seen.operation_filters.push(filter);
+        Ok(Page { items: vec![self.record.lock().clone()], more: true })
+    }
+    async fn operation(
+        &self,
+        project: &ProjectId,
+        id: OperationId,
+    ) -> Result<OperationRecord, Refusal> {
+        if project.as_str() != PROJECT || id != operation_id() {
+            return Err(Refusal::new(Code::NotFound, format!("Operation {id} does not exist")));
+        }
+        Ok(self.record.lock().clone())
+    }
+    async fn operation_events(
+        &self,
+        _: &ProjectId,
+        _: OperationId,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<OperationEvent>, Refusal> {
+        let events = self.events.lock();
+        let limit = usize::try_from(limit).unwrap();
+        Ok(events.iter().filter(|e| e.seq > after).take(limit).cloned().collect())
+    }
+    async fn sync_status(&self, _: &ProjectId, _: GroupId) -> Result<SyncStatus, Refusal> {
+        Ok(sync())
+    }
+    async fn consistency_group(
+        &self,
+        _: &ProjectId,
+        id: GroupId,
+    ) -> Result<ConsistencyGroupDetail, Refusal> {
+        Ok(ConsistencyGroupDetail {
+            group_id: id,
+            array_group: format!("protector-{id}"),
+            arrays: [(site_a(), "fa-a".into())].into(),
+            volumes: Vec::new(),
+            newest_point: Some(("fa-a:protector.1".into(), start())),
+            observed_at: Some(start()),
+            reason: None,
+        })
+    }
+    async fn group_health(&self, _: &ProjectId, id: GroupId) -> Result<GroupHealth, Refusal> {
+        Ok(GroupHealth {
+            group_id: id,
+            link: component("link", "ok"),
+            lag_seconds: Some(60),
+            rpo_compliant: Some(true),
+            sync_status: SyncState::InSync,
+            failover_ready: true,
+            reasons: vec!["nothing".into()],
+            observed_at: start(),
+        })
+    }
+    async fn service_health(&self) -> Result<Vec<ComponentHealth>, Refusal> {
+        self.refused()?;
+        Ok(vec![component("database", *self.database.lock()), component("site:site-b", "unknown")])
+    }
+    async fn recovery_points(
+        &self,
+        _: &ProjectId,
+        _: GroupId,
+    ) -> Result<Vec<RecoveryPoint>, Refusal> {
+        Ok(vec![RecoveryPoint {
+            name: "fa-a:protector.1".into(),
+            created: start(),
+            completed: None,
+            progress_milli: 505,
+            volumes: ["v".to_owned()].into(),
+        }])
+    }
+    async fn peer_info(&self) -> Result<PeerInfo, Refusal> {
+        Ok(PeerInfo { site_id: site_a(), site_name: "site-a".into(), version: "1.3".into() })
+    }
+    async fn accept_site(&self, handover: SiteHandover) -> Result<(), Refusal> {
+        self.seen.lock().handovers.push(handover);
+        Ok(())
+    }
+    async fn accept_tenant_mapping(&self, _: TenantMapping) -> Result<(), Refusal> {
+        Ok(())
+    }
+    async fn drop_tenant_mapping(&self, _: TenantMappingId) -> Result<(), Refusal> {
+        Ok(())
+    }
+    async fn accept_group(&self, _: GroupDocument) -> Result<GroupStamp, Refusal> {
+        self.refused()?;
+        Ok(stamp())
+    }
+    async fn group_stamp(&self, _: GroupId) -> Result<GroupStamp, Refusal> {
+        Ok(stamp())
+    }
+    async fn drop_group(&self, _: GroupId) -> Result<(), Refusal> {
+        Ok(())
+    }
+    async fn accept_array_token(
+        &self,
+        group: GroupId,
+        site: SiteId,
+        token: Secret,
+    ) -> Result<(), Refusal> {
+        self.seen.lock().tokens.push((group, site, token.expose().into()));
+        Ok(())
+    }
+    async fn accept_operation(&self, project: ProjectId, record: Value) -> Result<(), Refusal> {
+        self.seen.lock().records.push((project, record));
+        Ok(())
+    }
+    async fn authenticate(&self, text: &Secret) -> Result<TokenInfo, Refusal> {
+        self.seen.lock().authenticated += 1;
+        let later = start() + chrono::Duration::hours(1);
+        let info = match text.expose() {
+            "member" => token("user-1", Some(PROJECT), &["member", "reader"], later),
+            "reader" => token("user-2", Some(PROJECT), &["reader"], later),
+            "nobody" => token("user-3", Some(PROJECT), &["some_role"], later),
+            "foreign" => token("user-4", Some(OTHER_PROJECT), &["member", "reader"], later),
+            "unscoped" => token("user-4", None, &["member", "reader"], later),
+            "admin" => token("root", Some("admin-project"), &["admin", "member", "reader"], later),
+            "service" => token("protector", Some("service-project"), &["service"], later),
+            "brief" => token(
+                "user-1",
+                Some(PROJECT),
+                &["member", "reader"],
+                start() + chrono::Duration::seconds(30),
+            ),
+            "expired" => token("user-1", Some(PROJECT), &["member", "reader"], start()),
+            "keystone-down" => {
+                return Err(Refusal::new(Code::Unavailable, "Keystone does not answer"));
+            }
+            _ => return Err(Refusal::new(Code::Unauthenticated, "The token is not valid")),
+        };
+        if self.revoked.lock().as_deref() == Some(info.user_id.as_str()) {
+            return Err(Refusal::new(Code::Unauthenticated, "The token is not valid"));
+        }
+        Ok(info)
+    }
+}
+
+#[async_trait]
+impl OperationCounts for FakeCore {
+    async fn count_operations(
+        &self,
+    ) -> Result<BTreeMap<(OperationType, OperationStatus), u64>, Refusal> {
+        Ok([((OperationType::Failover, OperationStatus::Running), 2)].into())
+    }
+}

@@ -1,0 +1,45 @@
+//! The demo's command line.
+
+use std::path::PathBuf;
+
+/// What the demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scenario {
+    /// A planned failover from site A to site B.
+    Planned,
+}
+
+/// `protector demo ...`
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoOptions {
+    /// What to show.
+    #[arg(long, value_enum, default_value = "planned")]
+    pub scenario: Scenario,
+    /// Exit when the scenario is done, instead of leaving everything running.
+    #[arg(long)]
+    pub once: bool,
+    /// Print only the final operation record (JSON) on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Stop once protection is in place, and leave everything running (with --once: exit).
+    #[arg(long)]
+    pub no_failover: bool,
+    /// Servers of the tenant's application.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub servers: u32,
+    /// Volumes per server; by default 5 on 3 servers, as in the documentation.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub volumes_per_server: Option<u32>,
+    /// Simulated seconds per real second.
+    #[arg(long, default_value_t = 5.0)]
+    pub speed: f64,
+    /// Seed of all that is drawn.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Write shell variables here (and a clouds.yaml beside it), for curl, openstack and any SDK.
+    #[arg(long)]
+    pub env_file: Option<PathBuf>,
+    /// Keep databases and keys here instead of in a temporary folder.
+    #[arg(long)]
+    pub state_dir: Option<PathBuf>,
+}

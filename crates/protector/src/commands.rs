@@ -1,0 +1,140 @@
+//! Subcommands.
+
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use protector_server::{Config, Protector, Roles, hooks::CrashAt, telemetry};
+use protector_types::Clock;
+use protector_workflow::SystemClock;
+use tokio_util::sync::CancellationToken;
+
+/// Tenant-driven disaster recovery for OpenStack.
+#[derive(Debug, Parser)]
+#[command(name = "protector", version)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the REST API.
+    Api(Service),
+    /// Run the engine.
+    Engine(Service),
+    /// Run API and engine in one process.
+    AllInOne(Service),
+    /// Two simulated sites, two Protectors, an application, and a failover to watch.
+    Demo(protector_demo::DemoOptions),
+    /// Work on the database.
+    #[command(subcommand)]
+    Db(Db),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print a configuration file with every option, its default and its meaning.
+    ConfigSample,
+    /// Print a policy file with every rule, its default and its meaning.
+    PolicySample,
+}
+
+#[derive(Debug, clap::Args)]
+struct Service {
+    /// Configuration file.
+    #[arg(long, env = "PROTECTOR_CONFIG", default_value = "/etc/protector/protector.conf")]
+    config_file: PathBuf,
+    /// Log as JSON.
+    #[arg(long)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Db {
+    /// Bring the schema up to this release.
+    Sync(Service),
+}
+
+/// `protector-api ...` is `protector api ...`.
+pub fn with_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let name = arguments
+        .first()
+        .map(PathBuf::from)
+        .and_then(|path| path.file_name().map(|n| n.to_string_lossy().into_owned()));
+    let service = match name.as_deref() {
+        Some("protector-api") => "api",
+        Some("protector-engine") => "engine",
+        _ => return arguments,
+    };
+    arguments.insert(1, service.into());
+    arguments
+}
+
+/// Runs the command; gives the exit code.
+///
+/// # Errors
+/// With what a person can act on.
+pub async fn run(line: CommandLine) -> anyhow::Result<i32> {
+    protector_server::install_crypto_provider();
+    match line.command {
+        Command::Api(service) => serve(service, Roles { api: true, engine: false }).await,
+        Command::Engine(service) => serve(service, Roles { api: false, engine: true }).await,
+        Command::AllInOne(service) => serve(service, Roles { api: true, engine: true }).await,
+        Command::Demo(options) => {
+            telemetry::init(false, "error");
+            protector_demo::run(options).await
+        }
+        Command::Db(Db::Sync(service)) => {
+            telemetry::init(service.log_json, "info");
+            // Assembling migrates.
+            assemble(&service).await?;
+            println!("the database is at this release's schema");
+            Ok(0)
+        }
+        Command::Openapi => {
+            println!("{}", protector_server::openapi_json()?);
+            Ok(0)
+        }
+        Command::ConfigSample => {
+            print!("{}", protector_server::config::sample());
+            Ok(0)
+        }
+        Command::PolicySample => {
+            print!("{}", protector_server::policy_sample());
+            Ok(0)
+        }
+    }
+}
+
+async fn assemble(service: &Service) -> anyhow::Result<Protector> {
+    let config = Config::read(Some(&service.config_file))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    Protector::assemble(config, clock, Arc::new(CrashAt::from_env())).await
+}
+
+async fn serve(service: Service, roles: Roles) -> anyhow::Result<i32> {
+    telemetry::init(service.log_json, "info");
+    let protector = assemble(&service).await?;
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        if let Err(error) = stop_signal().await {
+            tracing::error!(%error, "signals cannot be received; stop the process with SIGKILL");
+            return;
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    protector.run(roles, None, shutdown).await?;
+    Ok(0)
+}
+
+/// SIGTERM (systemd) or SIGINT.
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("SIGINT"),
+    }
+}

@@ -1,0 +1,228 @@
+//! The one implementation of [`Fabric`]: sessions and clients for sites, arrays and the peer, made on first use and
+//! shared.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use protector_client::{PeerClient, TokenSource, classify};
+use protector_flasharray::FlashArray;
+use protector_http::{Client, ServiceOptions, SocketTransport, TlsOptions, Transport};
+use protector_openstack::{AuthMethod, Credentials, Scope as SessionScope, Session, Site as Entrance};
+use protector_ports::{Cloud, Fabric, Identity, PeerSite, PortError, PortResult, ReplicationArray};
+use protector_store::{Scope, Store, StoreError};
+use protector_types::{Clock, GroupId, ProjectId, Secret, Site, SiteId};
+use sha2::{Digest, Sha256};
+
+use crate::{Config, config::KeystoneConfig, hooks::HookedTransport};
+
+/// Service type of our API in the catalog.
+const SERVICE_TYPE: &str = "disaster-recovery";
+
+/// Wires adapters to ports.
+pub struct Wiring {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    hook: Arc<dyn protector_workflow::FaultHook>,
+    keystone: KeystoneConfig,
+    array_client: Client,
+    sites: Mutex<HashMap<SiteId, Arc<Connected>>>,
+    arrays: Mutex<HashMap<(String, [u8; 32]), FlashArray>>,
+}
+
+/// A site with its sessions and, if it is not ours, the way to its Protector.
+struct Connected {
+    entrance: Entrance,
+    client: Client,
+    protector_url: Option<String>,
+}
+
+impl Wiring {
+    /// Nobody is called.
+    ///
+    /// # Errors
+    /// When the arrays' certificates cannot be read.
+    pub fn new(
+        config: &Config,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        hook: Arc<dyn protector_workflow::FaultHook>,
+    ) -> anyhow::Result<Self> {
+        let tls = TlsOptions { ca_pem: config.array_ca.clone(), insecure: config.array_insecure };
+        let array_client = client(&tls, &clock, &hook).map_err(|e| anyhow::anyhow!("[flasharray] ca_file: {e}"))?;
+        Ok(Self {
+            store,
+            clock,
+            hook,
+            keystone: config.keystone.clone(),
+            array_client,
+            sites: Mutex::default(),
+            arrays: Mutex::default(),
+        })
+    }
+
+    async fn connected(&self, id: SiteId) -> PortResult<Arc<Connected>> {
+        if let Some(known) = self.sites.lock().get(&id) {
+            return Ok(known.clone());
+        }
+        let connected = Arc::new(match self.store.site(id).await {
+            Ok(site) => {
+                let password = self.store.site_password(id).await.map_err(own)?;
+                self.connect(&site, &password)?
+            }
+            // Before its registration the local site is known from our own configuration: tokens must be validated.
+            Err(StoreError::NotFound { .. }) if self.store.own_site_id().await.map_err(own)? == id => {
+                self.connect_configured()?
+            }
+            Err(error) => return Err(own(error)),
+        });
+        Ok(self.sites.lock().entry(id).or_insert(connected).clone())
+    }
+
+    fn connect(&self, site: &Site, password: &Secret) -> PortResult<Connected> {
+        let method = match (&site.application_credential_id, &site.username) {
+            (Some(id), _) => AuthMethod::ApplicationCredential { id: id.clone(), secret: password.clone() },
+            (None, user) => AuthMethod::Password {
+                user: user.clone().unwrap_or_default(),
+                user_domain: site.user_domain_name.clone(),
+                password: password.clone(),
+                project: site.project_name.clone().unwrap_or_default(),
+                project_domain: site.project_domain_name.clone(),
+            },
+        };
+        let tls = TlsOptions { ca_pem: site.ca_cert.clone(), insecure: site.insecure };
+        self.connect_with(&site.name, &site.auth_url, site.region_name.as_deref(), method, &tls, site.protector_url.clone())
+    }
+
+    fn connect_configured(&self) -> PortResult<Connected> {
+        let keystone = &self.keystone;
+        let method = AuthMethod::Password {
+            user: keystone.username.clone(),
+            user_domain: keystone.user_domain_name.clone(),
+            password: keystone.password.clone(),
+            project: keystone.project_name.clone(),
+            project_domain: keystone.project_domain_name.clone(),
+        };
+        let tls = TlsOptions { ca_pem: keystone.ca_pem.clone(), insecure: keystone.insecure };
+        self.connect_with("local", &keystone.auth_url, keystone.region_name.as_deref(), method, &tls, None)
+    }
+
+    fn connect_with(
+        &self,
+        name: &str,
+        auth_url: &str,
+        region: Option<&str>,
+        method: AuthMethod,
+        tls: &TlsOptions,
+        protector_url: Option<String>,
+    ) -> PortResult<Connected> {
+        let client = client(tls, &self.clock, &self.hook).map_err(|message| PortError::Invalid {
+            service: format!("site {name}"),
+            message,
+        })?;
+        let entrance = Entrance::new(client.clone(), name, Credentials::password(auth_url, region, method));
+        Ok(Connected { entrance, client, protector_url })
+    }
+
+    async fn peer_of(&self, site: &Connected, name: &str) -> PortResult<Arc<dyn PeerSite>> {
+        let url = match &site.protector_url {
+            Some(url) => url.clone(),
+            None => site.entrance.identity().endpoint(SERVICE_TYPE).await?,
+        };
+        let session = site.entrance.session(SessionScope::Own);
+        let options = || ServiceOptions { classify, ..ServiceOptions::default() };
+        let service = site.client.service_with("protector", name, options);
+        Ok(Arc::new(PeerClient::new(service, &url, Arc::new(SessionTokens(session)))))
+    }
+}
+
+/// Our database as a party that a port call needs.
+fn own(error: StoreError) -> PortError {
+    let service = "our database".to_owned();
+    match error {
+        StoreError::NotFound { .. } => PortError::Absent { service, message: error.to_string() },
+        StoreError::Unavailable { .. } => {
+            PortError::Transient { service, message: error.to_string(), retry_after: None }
+        }
+        _ => PortError::Invalid { service, message: error.to_string() },
+    }
+}
+
+fn client(
+    tls: &TlsOptions,
+    clock: &Arc<dyn Clock>,
+    hook: &Arc<dyn protector_workflow::FaultHook>,
+) -> Result<Client, String> {
+    let sockets: Arc<dyn Transport> = Arc::new(SocketTransport::new(tls).map_err(|e| e.to_string())?);
+    let transport = Arc::new(HookedTransport { inner: sockets, hook: hook.clone() });
+    Ok(Client::new(transport, clock.clone()))
+}
+
+/// Tokens of our service user at a site.
+struct SessionTokens(Arc<Session>);
+
+#[async_trait]
+impl TokenSource for SessionTokens {
+    async fn token(&self) -> PortResult<Secret> {
+        let token = self.0.token().await?;
+        Ok(Secret::new(token.header().to_str().unwrap_or_default()))
+    }
+
+    async fn refused(&self, _token: &Secret) -> PortResult<Secret> {
+        let current = self.0.token().await?;
+        let token = self.0.renew(Some(&current)).await?;
+        Ok(Secret::new(token.header().to_str().unwrap_or_default()))
+    }
+}
+
+#[async_trait]
+impl Fabric for Wiring {
+    async fn cloud(&self, site: SiteId, project: &ProjectId) -> PortResult<Arc<dyn Cloud>> {
+        let connected = self.connected(site).await?;
+        Ok(connected.entrance.cloud(SessionScope::Project(project.clone())))
+    }
+
+    async fn identity(&self, site: SiteId) -> PortResult<Arc<dyn Identity>> {
+        Ok(self.connected(site).await?.entrance.identity())
+    }
+
+    async fn array(&self, group: GroupId, site: SiteId) -> PortResult<Arc<dyn ReplicationArray>> {
+        let service = || "our database".to_owned();
+        let policy = self.store.policy(&Scope::System, group).await.map_err(own)?;
+        let url = policy.and_then(|p| p.array_urls.get(&site).cloned()).ok_or_else(|| PortError::Invalid {
+            service: service(),
+            message: format!("group {group} has no replication policy with an array at site {site}"),
+        })?;
+        let token = self.store.array_token(group, site).await.map_err(own)?.ok_or_else(|| PortError::Invalid {
+            service: service(),
+            message: format!("no API token of the array {url} is stored here; set the policy again at this site"),
+        })?;
+        self.array_at(&url, &token).await
+    }
+
+    async fn array_at(&self, url: &str, token: &Secret) -> PortResult<Arc<dyn ReplicationArray>> {
+        let key = (url.to_owned(), Sha256::digest(token.expose()).into());
+        let mut arrays = self.arrays.lock();
+        let array =
+            arrays.entry(key).or_insert_with(|| FlashArray::new(&self.array_client, "array", url, token.clone()));
+        Ok(Arc::new(array.clone()))
+    }
+
+    async fn peer(&self, site: SiteId) -> PortResult<Arc<dyn PeerSite>> {
+        let connected = self.connected(site).await?;
+        self.peer_of(&connected, &site.to_string()).await
+    }
+
+    async fn peer_at(&self, site: &Site, password: &Secret) -> PortResult<Arc<dyn PeerSite>> {
+        let connected = self.connect(site, password)?;
+        self.peer_of(&connected, &site.name).await
+    }
+
+    async fn identity_at(&self, site: &Site, password: &Secret) -> PortResult<Arc<dyn Identity>> {
+        Ok(self.connect(site, password)?.entrance.identity())
+    }
+
+    async fn forget(&self, site: SiteId) {
+        self.sites.lock().remove(&site);
+    }
+}
