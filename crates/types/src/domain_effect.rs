@@ -10,7 +10,7 @@ use crate::{GroupId, GroupStatus, MemberId, ReplicationStatus, SiteId, VolumePla
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum DomainEffect {
     /// The point of no return of a failover or failback: status, current primary, failover count,
     /// epoch, version and the members' new places, in one fenced transaction.
@@ -53,4 +53,34 @@ pub struct NewPlacement {
     pub server_id: String,
     /// Its volumes there, by position.
     pub volumes: BTreeMap<u32, VolumePlacement>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_effect_survives_the_journal() {
+        // A tag inside the object would buffer the map, and its numeric keys would come back as texts.
+        let placement = VolumePlacement {
+            volume_id: "v".into(),
+            array_volume: "a".into(),
+            array_volume_id: None,
+            serial: "s".into(),
+        };
+        let effect = DomainEffect::SwapPrimary {
+            group_id: GroupId::generate(),
+            new_primary: SiteId::generate(),
+            raised_by: SiteId::generate(),
+            status: GroupStatus::FailedOver,
+            placements: vec![NewPlacement {
+                member_id: MemberId::generate(),
+                server_id: "x".into(),
+                volumes: BTreeMap::from([(0, placement)]),
+            }],
+        };
+        let stored = serde_json::to_value(&effect).unwrap();
+        assert_eq!(serde_json::from_value::<DomainEffect>(stored).unwrap(), effect);
+    }
 }

@@ -88,14 +88,18 @@ impl Run<'_> {
                     return Ok(());
                 }
                 Ok(at) => {
-                    let why = format!("entry {first} was written as {at}: someone else writes this journal");
+                    let why = format!(
+                        "entry {first} was written as {at}: someone else writes this journal"
+                    );
                     return Err(Unwritten::End(RunEnd::JournalLost(why)));
                 }
                 Err(JournalError::Fenced { .. }) => {
                     executor.lease.revoke();
                     return Err(Unwritten::End(RunEnd::Fenced));
                 }
-                Err(JournalError::Rejected { message, .. }) => return Err(Unwritten::Rejected(message)),
+                Err(JournalError::Rejected { message, .. }) => {
+                    return Err(Unwritten::Rejected(message));
+                }
                 Err(error) => {
                     // Not known whether it is committed: read before writing again.
                     patience.wait(executor, &error).await.map_err(Unwritten::End)?;
@@ -110,7 +114,10 @@ impl Run<'_> {
     async fn append(&self, batch: &Batch, summary: &Summary) -> Result<u64, JournalError> {
         let executor = self.executor;
         let fence = executor.lease.fence();
-        executor.journal.append(executor.operation, fence, &batch.entries, &batch.effects, summary).await
+        executor
+            .journal
+            .append(executor.operation, fence, &batch.entries, &batch.effects, summary)
+            .await
     }
 
     /// Whether the batch that begins with entry `first` is ours and in the journal. Each engine's first entry is its
@@ -135,8 +142,11 @@ impl Run<'_> {
             Ok(entries) => entries,
             Err(end) => return end,
         };
-        self.state = State::fold(self.state.plan().clone(), entries.iter().map(|e| (e.seq, &e.kind)));
-        let reason = format!("the record of this operation could not be changed: {why}. `retry` tries again");
+        self.state =
+            State::fold(self.state.plan().clone(), entries.iter().map(|e| (e.seq, &e.kind)));
+        let reason = format!(
+            "the record of this operation could not be changed: {why}. `retry` tries again"
+        );
         let mut batch = Batch::default();
         self.record(EntryKind::Parked { reason: reason.clone(), step: None }, &mut batch);
         match self.write(&batch).await {

@@ -4,10 +4,33 @@ use std::collections::BTreeSet;
 
 use protector_types::OperationStatus;
 
-use crate::{
-    Cause, Mode, OnFailure, State, StepState,
-    state::{Decision, Failure},
-};
+use crate::{Cause, Mode, OnFailure, State, StepState, state::Failure};
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// These steps (indices into the plan) may run: all that they need is done.
+    Run(Vec<usize>),
+    /// A step failed or a person cancelled: begin to take everything back.
+    BeginRollback(Cause),
+    /// These steps may be undone: nothing that depended on them is left.
+    Undo(Vec<usize>),
+    /// Nothing can start before something that runs has ended.
+    Wait,
+    /// A person is needed.
+    Park {
+        /// What is wrong and what leads out.
+        reason: String,
+        /// The step it is about.
+        step: Option<String>,
+    },
+    /// All steps are done.
+    Complete,
+    /// Everything is undone.
+    Unwound(Cause),
+    /// Terminal or parked already.
+    Rest,
+}
 
 impl State {
     /// The pure decision. `in_flight`: steps that the executor is running or undoing right now.
@@ -27,7 +50,8 @@ impl State {
     fn decide_forward(&self, in_flight: &BTreeSet<usize>) -> Decision {
         let failure = self.failure();
         if !self.past_no_return {
-            let failed = failure.map(|f| Cause::StepFailed { step: self.plan.steps[f.step].id.clone() });
+            let failed =
+                failure.map(|f| Cause::StepFailed { step: self.plan.steps[f.step].id.clone() });
             if let Some(cause) = failed.or_else(|| self.cancel.clone()) {
                 return self.turn_around(cause, in_flight);
             }
@@ -95,9 +119,9 @@ impl State {
 
     /// True if all that `index` needs is settled; for assertions in tests.
     pub fn is_unblocked(&self, index: usize) -> bool {
-        self.needs[index]
-            .iter()
-            .all(|&n| matches!(self.steps[n], StepState::Done | StepState::Warned | StepState::Skipped))
+        self.needs[index].iter().all(|&n| {
+            matches!(self.steps[n], StepState::Done | StepState::Warned | StepState::Skipped)
+        })
     }
 
     /// Whether the failure of this step rolls back.

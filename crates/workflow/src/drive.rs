@@ -239,7 +239,9 @@ impl Drive {
                 }
             };
             if self.out_of_time() {
-                return UndoEnd::Failed(StepError::new(format!("no end within the deadline; last: {why}")));
+                return UndoEnd::Failed(StepError::new(format!(
+                    "no end within the deadline; last: {why}"
+                )));
             }
             if !self.pause(pause).await {
                 return UndoEnd::Interrupted;

@@ -6,8 +6,7 @@ use protector_types::{Clock, OperationId, OperationStatus};
 use tokio::sync::mpsc;
 
 use crate::{
-    CallScope, Definition, EntryKind, FaultHook, Journal, Lease, Mode, Plan, State,
-    commit,
+    CallScope, Definition, EntryKind, FaultHook, Journal, Lease, Mode, Plan, State, commit,
     run::{Batch, Run},
 };
 
@@ -42,7 +41,13 @@ pub struct ExecutorConfig {
 
 impl Default for ExecutorConfig {
     fn default() -> Self {
-        Self { max_in_flight: 1024, undo_patience: Duration::from_secs(600), unattended_attempts: 3, undo_takeovers: 10, drain: Duration::from_secs(25) }
+        Self {
+            max_in_flight: 1024,
+            undo_patience: Duration::from_secs(600),
+            unattended_attempts: 3,
+            undo_takeovers: 10,
+            drain: Duration::from_secs(25),
+        }
     }
 }
 
@@ -89,7 +94,11 @@ impl Executor {
     ///
     /// # Errors
     /// None: everything that can go wrong is a [`RunEnd`].
-    pub async fn run(self, plan: Arc<Plan>, mut control: mpsc::UnboundedReceiver<Control>) -> RunEnd {
+    pub async fn run(
+        self,
+        plan: Arc<Plan>,
+        mut control: mpsc::UnboundedReceiver<Control>,
+    ) -> RunEnd {
         let entries = match commit::load(&self).await {
             Ok(entries) => entries,
             Err(end) => return end,

@@ -241,7 +241,11 @@ impl Journal for MemoryJournal {
         }
         let first = memory.entries.len() as u64 + 1;
         for (offset, entry) in entries.iter().enumerate() {
-            memory.entries.push(Entry { seq: first + offset as u64, at: entry.at, kind: entry.kind.clone() });
+            memory.entries.push(Entry {
+                seq: first + offset as u64,
+                at: entry.at,
+                kind: entry.kind.clone(),
+            });
         }
         memory.effects.extend_from_slice(effects);
         memory.summary = Some(summary.clone());

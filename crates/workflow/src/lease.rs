@@ -24,7 +24,12 @@ pub struct Lease {
 impl Lease {
     /// A lease under `fence`, valid for `duration` from now.
     pub fn new(fence: u64, clock: Arc<dyn Clock>, duration: Duration) -> Self {
-        let lease = Self { fence, valid_until_ms: Arc::default(), revoked: CancellationToken::new(), clock };
+        let lease = Self {
+            fence,
+            valid_until_ms: Arc::default(),
+            revoked: CancellationToken::new(),
+            clock,
+        };
         lease.renew_from(lease.clock.monotonic(), duration);
         lease
     }

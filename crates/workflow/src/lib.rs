@@ -11,8 +11,8 @@
 //! *unknown*, never failure; the undo of a started step always runs; a missed fence stops the executor at once.
 
 pub mod clock;
-pub mod cx;
 mod commit;
+pub mod cx;
 mod decide;
 pub mod drive;
 pub mod executor;
@@ -27,11 +27,12 @@ pub mod view;
 
 pub use clock::{ScaledClock, SystemClock};
 pub use cx::StepCx;
+pub use decide::Decision;
 pub use executor::{Control, Executor, ExecutorConfig, RunEnd};
 pub use hooks::{CallScope, FaultHook, NoHook, NoScope};
 pub use journal::{Entry, EntryKind, Journal, JournalError, MemoryJournal, NewEntry, Summary};
 pub use lease::Lease;
 pub use plan::{OnFailure, Plan, PlanError, PlannedStep, Stage};
-pub use state::{Cause, Decision, Mode, State, StepState};
+pub use state::{Cause, Mode, State, StepState};
 pub use step::{Definition, Done, DynStep, Erased, Found, Outcome, Outputs, Step, StepError, Undo};
 pub use view::{StageView, StepFailure, View};

@@ -172,8 +172,17 @@ mod tests {
     #[test]
     fn malformed_plans_are_refused() {
         assert_eq!(plan(vec![step("a", &[]), step("b", &["a"])]).validate(), Ok(()));
-        assert!(matches!(plan(vec![step("a", &[]), step("a", &[])]).validate(), Err(PlanError::DuplicateId(_))));
-        assert!(matches!(plan(vec![step("a", &["x"])]).validate(), Err(PlanError::UnknownDependency { .. })));
-        assert_eq!(plan(vec![step("a", &["b"]), step("b", &["a"])]).validate(), Err(PlanError::Cycle("a, b".into())));
+        assert!(matches!(
+            plan(vec![step("a", &[]), step("a", &[])]).validate(),
+            Err(PlanError::DuplicateId(_))
+        ));
+        assert!(matches!(
+            plan(vec![step("a", &["x"])]).validate(),
+            Err(PlanError::UnknownDependency { .. })
+        ));
+        assert_eq!(
+            plan(vec![step("a", &["b"]), step("b", &["a"])]).validate(),
+            Err(PlanError::Cycle("a, b".into()))
+        );
     }
 }

@@ -146,7 +146,9 @@ impl<'a> Run<'a> {
         let executor = self.executor;
         let drained = async {
             match self.release_at {
-                Some(at) => executor.clock.sleep(at.saturating_sub(executor.clock.monotonic())).await,
+                Some(at) => {
+                    executor.clock.sleep(at.saturating_sub(executor.clock.monotonic())).await
+                }
                 None => std::future::pending().await,
             }
         };
@@ -224,8 +226,12 @@ impl<'a> Run<'a> {
                 self.in_flight.remove(&step);
                 let id = self.id(step);
                 match end {
-                    UndoEnd::Undone(note) => self.record(EntryKind::Undone { step: id, note }, batch),
-                    UndoEnd::Failed(error) => self.record(EntryKind::UndoFailed { step: id, error }, batch),
+                    UndoEnd::Undone(note) => {
+                        self.record(EntryKind::Undone { step: id, note }, batch)
+                    }
+                    UndoEnd::Failed(error) => {
+                        self.record(EntryKind::UndoFailed { step: id, error }, batch)
+                    }
                     UndoEnd::Interrupted => {}
                 }
             }
@@ -284,7 +290,9 @@ impl<'a> Run<'a> {
                         self.launch_back(step, batch);
                     }
                 }
-                Decision::Park { reason, step } => self.record(EntryKind::Parked { reason, step }, batch),
+                Decision::Park { reason, step } => {
+                    self.record(EntryKind::Parked { reason, step }, batch)
+                }
                 Decision::Complete => self.finish(OperationStatus::Completed, None, false, batch),
                 Decision::Unwound(cause) => {
                     let status = match cause {
@@ -307,11 +315,19 @@ impl<'a> Run<'a> {
         };
         let Some((step, why)) = unclear.into_iter().next() else { return };
         let id = self.id(step);
-        let reason = format!("{id}: it is not known what became of this step: {why}{others}. `retry` looks again");
+        let reason = format!(
+            "{id}: it is not known what became of this step: {why}{others}. `retry` looks again"
+        );
         self.record(EntryKind::Parked { reason, step: Some(id) }, batch);
     }
 
-    fn finish(&mut self, status: OperationStatus, error: Option<String>, unwound: bool, batch: &mut Batch) {
+    fn finish(
+        &mut self,
+        status: OperationStatus,
+        error: Option<String>,
+        unwound: bool,
+        batch: &mut Batch,
+    ) {
         batch.effects.extend(self.executor.definition.on_end(self.state.plan(), status, unwound));
         self.record(EntryKind::Ended { status, error }, batch);
     }
@@ -340,7 +356,8 @@ impl<'a> Run<'a> {
                     batch.launches.push(Launch::Forward { step, resumed: true });
                     return;
                 };
-                let input = self.state.input(step).map(|i| i.as_ref().clone()).unwrap_or(Value::Null);
+                let input =
+                    self.state.input(step).map(|i| i.as_ref().clone()).unwrap_or(Value::Null);
                 (Ok(input), attempt, true)
             }
             // A step that an operator retries was started before: look first.
@@ -350,7 +367,8 @@ impl<'a> Run<'a> {
             Ok(input) => {
                 let seconds = i64::try_from(planned.deadline_sec).unwrap_or(i64::MAX / 4096);
                 let deadline_at = self.deadline_after(chrono::Duration::seconds(seconds));
-                let kind = EntryKind::Started { step: planned.id.clone(), attempt, input, deadline_at };
+                let kind =
+                    EntryKind::Started { step: planned.id.clone(), attempt, input, deadline_at };
                 self.record(kind, batch);
                 self.in_flight.insert(step);
                 batch.launches.push(Launch::Forward { step, resumed });

@@ -74,32 +74,6 @@ pub enum Mode {
     Ended(OperationStatus),
 }
 
-/// What to do next.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decision {
-    /// These steps (indices into the plan) may run: all that they need is done.
-    Run(Vec<usize>),
-    /// A step failed or a person cancelled: begin to take everything back.
-    BeginRollback(Cause),
-    /// These steps may be undone: nothing that depended on them is left.
-    Undo(Vec<usize>),
-    /// Nothing can start before something that runs has ended.
-    Wait,
-    /// A person is needed.
-    Park {
-        /// What is wrong and what leads out.
-        reason: String,
-        /// The step it is about.
-        step: Option<String>,
-    },
-    /// All steps are done.
-    Complete,
-    /// Everything is undone.
-    Unwound(Cause),
-    /// Terminal or parked already.
-    Rest,
-}
-
 /// One failure, for `steps_failed`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Failure {
@@ -166,7 +140,8 @@ impl State {
         let mut dependents = vec![Vec::new(); count];
         let mut needs = vec![Vec::new(); count];
         for (position, step) in plan.steps.iter().enumerate() {
-            let unique: BTreeSet<usize> = step.after.iter().filter_map(|id| index.get(id).copied()).collect();
+            let unique: BTreeSet<usize> =
+                step.after.iter().filter_map(|id| index.get(id).copied()).collect();
             for &dependency in &unique {
                 dependents[dependency].push(position);
             }
@@ -215,7 +190,10 @@ impl State {
     }
 
     /// The state after these entries.
-    pub fn fold<'a>(plan: Arc<Plan>, entries: impl IntoIterator<Item = (u64, &'a EntryKind)>) -> Self {
+    pub fn fold<'a>(
+        plan: Arc<Plan>,
+        entries: impl IntoIterator<Item = (u64, &'a EntryKind)>,
+    ) -> Self {
         let mut state = Self::new(plan);
         for (seq, entry) in entries {
             state.apply(seq, entry);
@@ -354,7 +332,14 @@ impl State {
         }
     }
 
-    fn start(&mut self, index: usize, seq: u64, attempt: u32, input: &Value, deadline_at: DateTime<Utc>) {
+    fn start(
+        &mut self,
+        index: usize,
+        seq: u64,
+        attempt: u32,
+        input: &Value,
+        deadline_at: DateTime<Utc>,
+    ) {
         self.ready.remove(&index);
         self.renewed.remove(&index);
         self.intent_seq[index] = seq;

@@ -105,10 +105,12 @@ impl Outputs {
     /// # Errors
     /// A [`StepError`] when the step has none or it has another form: a plan whose dependencies are wrong.
     pub fn get<T: DeserializeOwned>(&self, step: &str) -> Result<T, StepError> {
-        let value =
-            self.0.get(step).ok_or_else(|| StepError::new(format!("step {step} has no output; the plan is wrong")))?;
-        T::deserialize(value.as_ref())
-            .map_err(|error| StepError::new(format!("the output of step {step} cannot be read: {error}")))
+        let value = self.0.get(step).ok_or_else(|| {
+            StepError::new(format!("step {step} has no output; the plan is wrong"))
+        })?;
+        T::deserialize(value.as_ref()).map_err(|error| {
+            StepError::new(format!("the output of step {step} cannot be read: {error}"))
+        })
     }
 
     /// True if the step is done (a skipped or warned step has no output).
@@ -178,7 +180,8 @@ pub trait DynStep: Send + Sync {
 pub struct Erased<S>(pub S);
 
 fn decode<T: DeserializeOwned>(what: &str, value: &Value) -> Result<T, StepError> {
-    T::deserialize(value).map_err(|e| StepError::new(format!("the stored {what} cannot be read: {e}")))
+    T::deserialize(value)
+        .map_err(|e| StepError::new(format!("the stored {what} cannot be read: {e}")))
 }
 
 fn encode<T: Serialize>(done: Done<T>) -> Result<Done<Value>, StepError> {
@@ -195,7 +198,8 @@ impl<S: Step> DynStep for Erased<S> {
 
     fn resolve(&self, planned: &Value, outputs: &Outputs) -> Result<Value, StepError> {
         let input = self.0.resolve(decode("plan", planned)?, outputs)?;
-        serde_json::to_value(&input).map_err(|e| StepError::new(format!("the input cannot be stored: {e}")))
+        serde_json::to_value(&input)
+            .map_err(|e| StepError::new(format!("the input cannot be stored: {e}")))
     }
 
     async fn run(&self, cx: &StepCx, input: &Value) -> Outcome<Value> {
@@ -233,8 +237,9 @@ impl<S: Step> DynStep for Erased<S> {
     }
 
     async fn undo(&self, cx: &StepCx, input: &Value, output: Option<&Value>) -> Undo {
-        let decoded = decode("input", input)
-            .and_then(|input| output.map(|o| decode("output", o)).transpose().map(|output| (input, output)));
+        let decoded = decode("input", input).and_then(|input| {
+            output.map(|o| decode("output", o)).transpose().map(|output| (input, output))
+        });
         match decoded {
             Ok((input, output)) => self.0.undo(cx, &input, output).await,
             Err(error) => Undo::Failed(error),

@@ -91,7 +91,8 @@ impl State {
             Cause::StepFailed { step } => {
                 let index = self.index_of(step);
                 let failure = self.failures.iter().find(|f| Some(f.step) == index);
-                let stage = index.map_or("?", |i| self.plan.stages[self.plan.steps[i].stage].name.as_str());
+                let stage =
+                    index.map_or("?", |i| self.plan.stages[self.plan.steps[i].stage].name.as_str());
                 let subject = index.and_then(|i| self.plan.steps[i].subject.as_deref());
                 let on = subject.map(|s| format!(" ({s})")).unwrap_or_default();
                 match failure {
@@ -133,9 +134,15 @@ impl State {
     fn warnings(&self) -> Vec<String> {
         let named = |step: usize| {
             let step = &self.plan.steps[step];
-            step.subject.as_ref().map_or_else(|| step.kind.clone(), |s| format!("{} ({s})", step.kind))
+            step.subject
+                .as_ref()
+                .map_or_else(|| step.kind.clone(), |s| format!("{} ({s})", step.kind))
         };
-        let failed = self.failures.iter().filter(|f| f.warning).map(|f| format!("{}: {}", named(f.step), f.error));
+        let failed = self
+            .failures
+            .iter()
+            .filter(|f| f.warning)
+            .map(|f| format!("{}: {}", named(f.step), f.error));
         let kept = self.notes.iter().map(|(step, note)| format!("{}: {note}", named(*step)));
         failed.chain(kept).collect()
     }

@@ -270,10 +270,7 @@ impl<const KIND: u8> Step for Fake<KIND> {
 pub fn effect(step: &str) -> DomainEffect {
     let number = step.bytes().fold(7u64, |h, b| h.wrapping_mul(1_000_003) ^ u64::from(b));
     let group_id = format!("00000000-0000-7000-8000-{:012x}", number & 0xffff_ffff_ffff);
-    DomainEffect::SetStatus {
-        group_id: group_id.parse().unwrap(),
-        status: GroupStatus::ALL[0],
-    }
+    DomainEffect::SetStatus { group_id: group_id.parse().unwrap(), status: GroupStatus::ALL[0] }
 }
 
 /// Knows all kinds.

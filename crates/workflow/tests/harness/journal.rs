@@ -210,7 +210,8 @@ impl ProbeJournal {
         watch.commits += 1;
         let number = watch.commits;
         for (offset, entry) in entries.iter().enumerate() {
-            let entry = Entry { seq: first + offset as u64, at: entry.at, kind: entry.kind.clone() };
+            let entry =
+                Entry { seq: first + offset as u64, at: entry.at, kind: entry.kind.clone() };
             self.trace.say(|| format!("commit {number}: {} {}", entry.seq, brief(&entry.kind)));
             if let Err(wrong) = watch.model.apply(&entry) {
                 self.trace.wrong(wrong);
@@ -227,7 +228,8 @@ impl ProbeJournal {
         let (progress, stages) = (view.progress, view.steps_completed.len());
         let completed = view.status == OperationStatus::Completed;
         if progress < watch.shown.0 || (progress == 100) != completed {
-            self.trace.wrong(format!("progress {progress} after {}: {:?}", watch.shown.0, view.status));
+            self.trace
+                .wrong(format!("progress {progress} after {}: {:?}", watch.shown.0, view.status));
         }
         if stages < watch.shown.1 || !watch.stages.starts_with(&view.steps_completed) {
             self.trace.wrong(format!("steps_completed became {:?}", view.steps_completed));
@@ -256,7 +258,9 @@ impl ProbeJournal {
                     !watch.fenced.insert(fence)
                 };
                 if again {
-                    self.trace.wrong(format!("the engine of fence {fence} wrote again though fenced off"));
+                    self.trace.wrong(format!(
+                        "the engine of fence {fence} wrote again though fenced off"
+                    ));
                 }
             }
         }
@@ -307,7 +311,10 @@ impl Journal for ProbeJournal {
                 self.claim();
             }
             Some(CommitFault::Rejected) => {
-                return Err(JournalError::Rejected { operation, message: "planned refusal".into() });
+                return Err(JournalError::Rejected {
+                    operation,
+                    message: "planned refusal".into(),
+                });
             }
             Some(CommitFault::Down { writes, loads, landed }) => {
                 if landed {

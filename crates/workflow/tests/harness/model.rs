@@ -162,7 +162,10 @@ impl Model {
         if allowed {
             return Ok(());
         }
-        Err(format!("entry {} {:?} while the step was {before:?}, the operation {way:?}", entry.seq, entry.kind))
+        Err(format!(
+            "entry {} {:?} while the step was {before:?}, the operation {way:?}",
+            entry.seq, entry.kind
+        ))
     }
 
     fn change(&mut self, kind: &EntryKind, before: Option<Stand>) -> bool {

@@ -6,7 +6,9 @@ use std::{
 };
 
 use protector_types::{Clock, OperationId};
-use protector_workflow::{Control, EntryKind, Executor, ExecutorConfig, Lease, NoHook, NoScope, RunEnd};
+use protector_workflow::{
+    Control, EntryKind, Executor, ExecutorConfig, Lease, NoHook, NoScope, RunEnd,
+};
 use tokio::sync::mpsc;
 
 use super::{
@@ -37,7 +39,14 @@ pub struct Scenario {
 impl Default for Scenario {
     fn default() -> Self {
         let lease = Duration::from_secs(3600);
-        Self { faults: Faults::default(), resumes: 0, lease, seed: 1, max_in_flight: 1024, told: false }
+        Self {
+            faults: Faults::default(),
+            resumes: 0,
+            lease,
+            seed: 1,
+            max_in_flight: 1024,
+            told: false,
+        }
     }
 }
 
@@ -93,7 +102,8 @@ pub async fn play_on<W: World>(
         scenario.seed,
         strict,
     ));
-    let mut stage = Stage { case, scenario, world, operation, clock, journal, gremlin, engines: vec![] };
+    let mut stage =
+        Stage { case, scenario, world, operation, clock, journal, gremlin, engines: vec![] };
     let mut resumes = scenario.resumes;
     let mut parked = None;
     let end = loop {
@@ -190,7 +200,9 @@ impl<W: World> Stage<'_, W> {
             }
         };
         self.gremlin.engine.store(0, Ordering::SeqCst);
-        self.gremlin.trace.say(|| format!("engine {number} ends: {end:?} at {:?}", self.clock.monotonic()));
+        self.gremlin
+            .trace
+            .say(|| format!("engine {number} ends: {end:?} at {:?}", self.clock.monotonic()));
         self.engines.push((end.clone(), self.clock.monotonic()));
         end
     }

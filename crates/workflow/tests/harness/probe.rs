@@ -143,7 +143,8 @@ impl Gremlin {
     fn begin(&self, engine: u64, cx: &StepCx, undo: bool) -> Busy<'_> {
         let step = cx.step_id();
         let what = if undo { "undo" } else { "run" };
-        self.trace.say(|| format!("engine {engine}: {what} {step} at {:?}", self.clock.monotonic()));
+        self.trace
+            .say(|| format!("engine {engine}: {what} {step} at {:?}", self.clock.monotonic()));
         if self.strict && self.engine.load(Ordering::SeqCst) != engine {
             self.trace.wrong(format!("{what} of {step} by engine {engine}, which is dead"));
         }
@@ -155,13 +156,21 @@ impl Gremlin {
             if undo {
                 let back = matches!(model.way, Way::Back(_)) && stand == Stand::Undoing;
                 (!back || model.needed(step).is_some()).then(|| {
-                    format!("undo of {step} while {stand:?}, {:?}, needed: {:?}", model.way, model.needed(step))
+                    format!(
+                        "undo of {step} while {stand:?}, {:?}, needed: {:?}",
+                        model.way,
+                        model.needed(step)
+                    )
                 })
             } else {
                 // A rollback may have been committed in the same moment; the call was on its way then.
                 let forward = matches!(model.way, Way::Forward | Way::Back(_));
                 (stand != Stand::Started || !forward || !model.unblocked(step)).then(|| {
-                    format!("run of {step} while {stand:?}, {:?}, unblocked: {}", model.way, model.unblocked(step))
+                    format!(
+                        "run of {step} while {stand:?}, {:?}, unblocked: {}",
+                        model.way,
+                        model.unblocked(step)
+                    )
                 })
             }
         });
@@ -260,7 +269,9 @@ impl ProbedStep {
             match (self.inner.find(cx, input).await, &first) {
                 (Found::Pending(_), _) => cx.sleep(self.inner.poll()).await,
                 (Found::Present(found), Outcome::Done(done)) if found != *done => {
-                    self.gremlin.trace.wrong(format!("find of {step} gives {found:?}, run gave {done:?}"));
+                    self.gremlin
+                        .trace
+                        .wrong(format!("find of {step} gives {found:?}, run gave {done:?}"));
                     return Outcome::Done(found);
                 }
                 (Found::Present(found), _) => return Outcome::Done(found),
@@ -293,7 +304,8 @@ impl DynStep for ProbedStep {
         };
         gremlin.trace.say(|| format!("{}: {fault:?}", cx.step_id()));
         let unknown = || Outcome::Unknown("planned: no answer".into());
-        let failed = || Outcome::Failed(StepError::new(format!("planned failure of {}", cx.step_id())));
+        let failed =
+            || Outcome::Failed(StepError::new(format!("planned failure of {}", cx.step_id())));
         // What happens before the effect.
         match fault {
             FailBefore => return failed(),
@@ -330,7 +342,14 @@ impl DynStep for ProbedStep {
     async fn find(&self, cx: &StepCx, input: &Value) -> Found<Value> {
         use RunFault::*;
         let gremlin = &self.gremlin;
-        gremlin.trace.say(|| format!("engine {}: find {} at {:?}", self.engine, cx.step_id(), gremlin.clock.monotonic()));
+        gremlin.trace.say(|| {
+            format!(
+                "engine {}: find {} at {:?}",
+                self.engine,
+                cx.step_id(),
+                gremlin.clock.monotonic()
+            )
+        });
         gremlin.latency(cx.step_id()).await;
         let fault = {
             let inner = gremlin.lock();

@@ -39,7 +39,8 @@ fn one(step: &str, fault: RunFault) -> Faults {
 
 fn planned(faults: Faults, expect: Expect, fault: &str, when: &'static str, by: By) -> Planned {
     let mut scenario = Scenario { faults, ..Scenario::default() };
-    if matches!(scenario.faults.commit.values().next(), Some(CommitFault::Down { writes: 100, .. })) {
+    if matches!(scenario.faults.commit.values().next(), Some(CommitFault::Down { writes: 100, .. }))
+    {
         scenario.lease = Duration::from_secs(30);
     }
     if !matches!(expect, Expect::UndoStays(_)) {
@@ -173,7 +174,9 @@ pub fn of_double_deaths(commits: u64, failing: Option<&str>) -> Vec<Planned> {
     let mut all = Vec::new();
     for first in 1..=commits {
         for second in first + 1..=commits + 2 {
-            for (fault, when) in [(CommitFault::CrashBefore, "before"), (CommitFault::CrashAfter, "after")] {
+            for (fault, when) in
+                [(CommitFault::CrashBefore, "before"), (CommitFault::CrashAfter, "after")]
+            {
                 let mut faults = failing.map(|f| one(f, RunFault::FailBefore)).unwrap_or_default();
                 faults.commit.insert(first, fault);
                 faults.commit.insert(second, fault);

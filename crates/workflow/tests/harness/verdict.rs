@@ -42,7 +42,13 @@ pub struct Golden {
 
 /// Everything that is wrong.
 pub fn judge<W>(case: &Case<W>, golden: &Golden, expect: &Expect, played: &Played) -> Vec<String> {
-    let mut judge = Judge { case, golden, played, model: played.journal.model(), wrong: played.trace.violations() };
+    let mut judge = Judge {
+        case,
+        golden,
+        played,
+        model: played.journal.model(),
+        wrong: played.trace.violations(),
+    };
     judge.end(expect);
     judge.what_is_left();
     judge.effects();
@@ -123,9 +129,10 @@ impl<W> Judge<'_, W> {
 
     fn named(&mut self, step: &str) {
         let reason = self.played.parked.clone().unwrap_or_default();
-        self.check(reason.contains(&format!("{step} ")) || reason.contains(&format!("{step}:")), || {
-            format!("parked with {reason:?}, which does not name {step}")
-        });
+        self.check(
+            reason.contains(&format!("{step} ")) || reason.contains(&format!("{step}:")),
+            || format!("parked with {reason:?}, which does not name {step}"),
+        );
     }
 
     fn parked_or_warned(&mut self, step: &str) {
@@ -163,7 +170,8 @@ impl<W> Judge<'_, W> {
             EntryKind::RollbackBegan { cause } => Some(cause),
             _ => None,
         });
-        let right = matches!(&cause, Some(protector_workflow::Cause::StepFailed { step: s }) if s == step);
+        let right =
+            matches!(&cause, Some(protector_workflow::Cause::StepFailed { step: s }) if s == step);
         self.check(right, || format!("rolled back because of {cause:?}, not {step}"));
         let message = view.error_message.unwrap_or_default();
         let error = view.steps_failed.first().map(|f| f.error.clone()).unwrap_or_default();
@@ -202,7 +210,9 @@ impl<W> Judge<'_, W> {
                 _ if above.contains(&i) => stand != Stand::Undone && stand != Stand::Undoing,
                 _ => stand == Stand::Undone,
             };
-            self.check(right, || format!("{} is {stand:?} after the undo of {step} failed", planned.id));
+            self.check(right, || {
+                format!("{} is {stand:?} after the undo of {step} failed", planned.id)
+            });
         }
     }
 
@@ -210,13 +220,20 @@ impl<W> Judge<'_, W> {
         let (played, golden) = (self.played, self.golden);
         match self.ended() {
             Some(OperationStatus::Completed) => {
-                let names: BTreeSet<_> = golden.complete.keys().chain(played.inventory.keys()).collect();
+                let names: BTreeSet<_> =
+                    golden.complete.keys().chain(played.inventory.keys()).collect();
                 for name in names {
                     let (is, should) = (played.inventory.get(name), golden.complete.get(name));
-                    let loose = self.model.warned.iter().any(|step| self.case.things_of[step].contains(name));
+                    let loose = self
+                        .model
+                        .warned
+                        .iter()
+                        .any(|step| self.case.things_of[step].contains(name));
                     let right = is == should
                         || (loose && is.map_or(0, Vec::len) <= should.map_or(1, Vec::len));
-                    self.check(right, || format!("after completion {name} is {is:?}, should be {should:?}"));
+                    self.check(right, || {
+                        format!("after completion {name} is {is:?}, should be {should:?}")
+                    });
                 }
                 let view = played.journal.folded().view();
                 let all = view.steps_completed.len() == self.case.plan.stages.len();
@@ -226,7 +243,9 @@ impl<W> Judge<'_, W> {
                 let (is, should) = (&played.inventory, &golden.fresh);
                 self.check(is == should, || format!("rollback leaves {is:?}, not {should:?}"));
                 let markers = &played.markers;
-                self.check(markers.is_empty(), || format!("rollback leaves the markers {markers:?}"));
+                self.check(markers.is_empty(), || {
+                    format!("rollback leaves the markers {markers:?}")
+                });
             }
             None => {}
         }
@@ -234,7 +253,8 @@ impl<W> Judge<'_, W> {
 
     fn effects(&mut self) {
         let entries = self.played.journal.entries();
-        let count = |wanted: fn(&EntryKind) -> bool| entries.iter().filter(|e| wanted(&e.kind)).count();
+        let count =
+            |wanted: fn(&EntryKind) -> bool| entries.iter().filter(|e| wanted(&e.kind)).count();
         let done = count(|k| matches!(k, EntryKind::Done { .. }))
             + count(|k| matches!(k, EntryKind::Ended { .. }));
         let effects = self.played.journal.effects();
@@ -246,7 +266,9 @@ impl<W> Judge<'_, W> {
 
     /// An engine that is fenced off stops at once.
     fn fenced(&mut self) {
-        let Some(at) = self.played.journal.fenced_at().filter(|_| self.played.strict) else { return };
+        let Some(at) = self.played.journal.fenced_at().filter(|_| self.played.strict) else {
+            return;
+        };
         let next = self.played.engines.iter().find(|(_, ended)| *ended >= at);
         // It may also die in the same moment.
         let right = matches!(next, Some((Some(RunEnd::Fenced) | None, ended)) if *ended == at);

@@ -1,12 +1,16 @@
 //! What the machine itself costs per step, without any waiting.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use protector_types::{DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
-    Definition, DynStep, Erased, Executor, ExecutorConfig, Found, Lease, MemoryJournal, NoHook, NoScope, OnFailure,
-    Outcome, Outputs, Plan, PlannedStep, RunEnd, Stage, State, Step, StepCx, StepError, SystemClock, Undo,
+    Definition, DynStep, Erased, Executor, ExecutorConfig, Found, Lease, MemoryJournal, NoHook,
+    NoScope, OnFailure, Outcome, Outputs, Plan, PlannedStep, RunEnd, Stage, State, Step, StepCx,
+    StepError, SystemClock, Undo,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -76,7 +80,9 @@ fn plan(count: usize, after: impl Fn(usize) -> Vec<usize>, failing: Option<usize
             on_failure: OnFailure::Rollback,
         })
         .collect();
-    let stages = (0..5u8).map(|s| Stage { name: format!("stage {s}"), from: s * 20, to: s * 20 + 20 }).collect();
+    let stages = (0..5u8)
+        .map(|s| Stage { name: format!("stage {s}"), from: s * 20, to: s * 20 + 20 })
+        .collect();
     Plan { definition: "cost".into(), version: 1, stages, steps, facts: Value::Null }
 }
 
@@ -111,9 +117,12 @@ fn cost(name: &str, plan: Plan, end: &RunEnd) -> f64 {
     let spent = on_cpu(begun).saturating_sub(before);
     assert_eq!(ended, *end);
     let summary = journal.summary().unwrap();
-    assert_eq!(summary.view.status.is_terminal(), true);
+    assert!(summary.view.status.is_terminal());
     let per_step = spent.as_secs_f64() * 1000.0 / count as f64;
-    println!("{name}: {count} steps, {} entries, {per_step:.4} ms of CPU per step", journal.entries().len());
+    println!(
+        "{name}: {count} steps, {} entries, {per_step:.4} ms of CPU per step",
+        journal.entries().len()
+    );
     per_step
 }
 

@@ -1,8 +1,9 @@
-//! Holes that were found by reading and by the harness; each test failed before its fix.
+//! Holes that were found by reading and by the harness: each test failed before its fix, but for the two whose
+//! comment says that they keep what was right.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,10 +12,11 @@ use std::{
 use async_trait::async_trait;
 use protector_types::{BoxFuture, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
-    CallScope, Cause, Control, Entry, EntryKind, Found, Journal, JournalError, Lease, MemoryJournal,
-    NewEntry, OnFailure, Outcome, RunEnd, StepError, StepState, Summary, Undo,
+    CallScope, Cause, Control, Entry, EntryKind, Found, Journal, JournalError, Lease,
+    MemoryJournal, NewEntry, OnFailure, Outcome, RunEnd, StepError, StepState, Summary, Undo,
 };
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::stage::{Acts, Gauge, Theatre, in_turn};
 
@@ -26,7 +28,7 @@ fn unknown() -> Outcome<Value> {
     Outcome::Unknown("no answer".into())
 }
 
-fn failed() -> Outcome<Value> {
+pub fn failed() -> Outcome<Value> {
     Outcome::Failed(StepError::new("no"))
 }
 
@@ -37,7 +39,7 @@ fn after(seconds: u64, outcome: fn() -> Outcome<Value>) -> Acts {
     })
 }
 
-fn deaf() -> Acts {
+pub fn deaf() -> Acts {
     Acts::default()
         .run(|_| async { unknown() })
         .find(|_| async { Found::Unknown("nobody answers".into()) })
@@ -47,11 +49,11 @@ fn cancel() -> Control {
     Control::Cancel { by: "eve".into() }
 }
 
-fn completed() -> RunEnd {
+pub fn completed() -> RunEnd {
     RunEnd::Ended(OperationStatus::Completed)
 }
 
-fn rolled_back() -> RunEnd {
+pub fn rolled_back() -> RunEnd {
     RunEnd::Ended(OperationStatus::Failed)
 }
 
@@ -79,22 +81,21 @@ fn a_lease_that_runs_out_stops_it_and_one_that_is_renewed_does_not() {
         async move {
             for _ in 0..12 {
                 theatre.sleep(10).await;
-                lease.renew_from(protector_types::Clock::monotonic(&theatre.clock), Duration::from_secs(20));
+                lease.renew_from(
+                    protector_types::Clock::monotonic(&theatre.clock),
+                    Duration::from_secs(20),
+                );
             }
         }
     });
     // The second engine looked, found nothing, and ran the step to its end.
-    assert_eq!(end, rolled_back_or_completed(&theatre));
     assert_eq!(end, completed());
-}
-
-fn rolled_back_or_completed(theatre: &Theatre) -> RunEnd {
-    RunEnd::Ended(theatre.journal.summary().unwrap().view.status)
 }
 
 #[test]
 fn release_lets_short_calls_end_records_them_and_drops_the_rest_within_the_drain_time() {
-    let theatre = Theatre::new().step("short", &[], after(10, done)).step("long", &[], after(5000, done));
+    let theatre =
+        Theatre::new().step("short", &[], after(10, done)).step("long", &[], after(5000, done));
     let end = theatre.run_with(|_lease, sender| {
         let theatre = theatre.clone();
         async move {
@@ -112,20 +113,8 @@ fn release_lets_short_calls_end_records_them_and_drops_the_rest_within_the_drain
 }
 
 #[test]
-fn release_ends_within_thirty_seconds() {
-    let theatre = Theatre::new().step("long", &[], after(5000, done));
-    let (_lease, sender, run) = theatre.engine();
-    sender.send(Control::Release).unwrap();
-    assert_eq!(theatre.play(run), RunEnd::Released);
-    assert!(theatre.seconds() <= 30, "{} s", theatre.seconds());
-}
-
-#[test]
 fn cancel_waits_for_the_outcome_of_a_step_that_cannot_be_taken_back() {
-    for (outcome, end) in [
-        (done as fn() -> Outcome<Value>, completed()),
-        (failed, rolled_back()),
-    ] {
+    for (outcome, end) in [(done as fn() -> Outcome<Value>, completed()), (failed, rolled_back())] {
         let undone = Arc::new(AtomicUsize::new(0));
         let counter = undone.clone();
         let first = Acts::default().undo(move |_| {
@@ -183,64 +172,6 @@ fn one_step_in_doubt_does_not_stop_the_others_and_none_is_left_in_flight() {
 }
 
 #[test]
-fn what_waits_for_a_skipped_step_starts_after_the_resumption() {
-    let theatre = Theatre::new().step("deaf", &[], deaf()).step("end", &["deaf"], Acts::default());
-    assert!(matches!(theatre.run(), RunEnd::Parked(_)));
-    let skipped =
-        EntryKind::Skipped { step: "deaf".into(), reason: "seen by eye".into(), by: "adam".into() };
-    theatre.by_hand(vec![skipped, EntryKind::Resumed { by: "adam".into() }]);
-    assert_eq!(theatre.run(), completed());
-    assert_eq!(*theatre.state().step(1), StepState::Done);
-}
-
-#[test]
-fn a_step_skipped_on_the_way_forward_is_still_undone_in_a_rollback() {
-    let undone = Arc::new(AtomicBool::new(false));
-    let flag = undone.clone();
-    let deaf = deaf().undo(move |_| {
-        flag.store(true, Ordering::SeqCst);
-        async { Undo::Done(None) }
-    });
-    let theatre = Theatre::new()
-        .step("deaf", &[], deaf)
-        .step("end", &["deaf"], Acts::default().run(|_| async { failed() }));
-    assert!(matches!(theatre.run(), RunEnd::Parked(_)));
-    let skipped = EntryKind::Skipped { step: "deaf".into(), reason: "r".into(), by: "adam".into() };
-    theatre.by_hand(vec![skipped, EntryKind::Resumed { by: "adam".into() }]);
-    assert_eq!(theatre.run(), rolled_back());
-    assert!(undone.load(Ordering::SeqCst), "a started step was never undone");
-}
-
-#[test]
-fn a_step_skipped_on_the_way_back_is_left_and_its_ancestors_are_undone() {
-    let theatre = Theatre::new()
-        .step("a", &[], Acts::default())
-        .step("b", &["a"], Acts::default().undo(|_| async { Undo::Failed(StepError::new("stuck")) }))
-        .step("c", &["b"], Acts::default().run(|_| async { failed() }));
-    assert!(matches!(theatre.run(), RunEnd::Parked(_)));
-    let skipped = EntryKind::Skipped { step: "b".into(), reason: "r".into(), by: "adam".into() };
-    theatre.by_hand(vec![skipped, EntryKind::Resumed { by: "adam".into() }]);
-    assert_eq!(theatre.run(), rolled_back());
-    assert_eq!((theatre.state().step(0), theatre.state().step(1)), (&StepState::Undone, &StepState::Skipped));
-}
-
-#[test]
-fn skipping_a_step_that_is_done_changes_nothing() {
-    let mut state = Theatre::new()
-        .step("a", &[], Acts::default())
-        .step("b", &[], Acts::default())
-        .step("c", &["a", "b"], Acts::default())
-        .state();
-    let done = |step: &str| EntryKind::Done { step: step.into(), output: Value::Null, adopted: false };
-    state.apply(1, &done("a"));
-    state.apply(2, &EntryKind::Parked { reason: "r".into(), step: None });
-    state.apply(3, &EntryKind::Skipped { step: "a".into(), reason: "r".into(), by: "adam".into() });
-    state.apply(4, &EntryKind::Resumed { by: "adam".into() });
-    let protector_workflow::Decision::Run(run) = state.decide(&Default::default()) else { panic!() };
-    assert_eq!(run, [1], "c needs b, which is not done");
-}
-
-#[test]
 fn an_operation_that_has_ended_or_is_parked_is_left_as_it_is() {
     let ends = Theatre::new().step("a", &[], Acts::default());
     assert_eq!(ends.run(), completed());
@@ -277,7 +208,7 @@ fn a_service_that_asks_for_a_long_pause_does_not_outlast_the_deadline() {
 #[test]
 fn doubt_that_engines_hand_on_ends_with_a_person() {
     let mut theatre = Theatre::new().step("deaf", &[], deaf());
-    theatre.lease = Duration::from_secs(25);
+    theatre.lease = Duration::from_secs(20);
     let engines = (0..200).take_while(|_| theatre.run() == RunEnd::Fenced).count();
     assert!(engines < 20, "{engines} engines looked for a step with a minute of patience");
     theatre.resume();
@@ -309,7 +240,8 @@ fn a_step_that_this_engine_does_not_know_parks_whatever_it_was_doing() {
 
 #[test]
 fn panics_outside_of_run_and_undo_do_not_take_the_engine_along() {
-    let theatre = Theatre::new().step("bad", &[], Acts::default().resolve(|| panic!("planned panic")));
+    let theatre =
+        Theatre::new().step("bad", &[], Acts::default().resolve(|| panic!("planned panic")));
     assert_eq!(theatre.run(), rolled_back());
 
     struct Dropping;
@@ -365,7 +297,9 @@ fn a_retried_step_that_left_something_is_undone_when_it_turns_back_after_all() {
         async { Undo::Done(None) }
     });
     let answers = in_turn(vec![unknown as fn() -> Outcome<Value>, failed]);
-    let looks = in_turn(vec![true, true, true, true, true, true, true, true, true, true, true, true, true, false]);
+    let looks = in_turn(vec![
+        true, true, true, true, true, true, true, true, true, true, true, true, true, false,
+    ]);
     let swap = Acts::default()
         .run(move |_| {
             let answer = answers();
@@ -375,11 +309,12 @@ fn a_retried_step_that_left_something_is_undone_when_it_turns_back_after_all() {
             let deaf = looks() && cx.clock().monotonic() < Duration::from_secs(100);
             async move { if deaf { Found::Unknown("deaf".into()) } else { Found::Absent } }
         });
-    let theatre = Theatre::new()
-        .step("left", &[], left)
-        .planned("swap", &[], swap, |s| s.no_return = true);
+    let theatre =
+        Theatre::new().step("left", &[], left).planned("swap", &[], swap, |s| s.no_return = true);
     assert!(matches!(theatre.run(), RunEnd::Parked(_)));
-    assert!(theatre.at(|k| matches!(k, EntryKind::Failed { step, .. } if step == "left")).is_some());
+    assert!(
+        theatre.at(|k| matches!(k, EntryKind::Failed { step, .. } if step == "left")).is_some()
+    );
     theatre.play(theatre.sleep(100));
     theatre.resume();
     assert_eq!(theatre.run(), rolled_back());
@@ -389,21 +324,24 @@ fn a_retried_step_that_left_something_is_undone_when_it_turns_back_after_all() {
 #[test]
 fn a_cancel_is_heard_before_more_of_the_same() {
     // The answer and the cancel are there at the same time; the next step must not begin.
-    let theatre = Theatre::new().step("a", &[], after(5, done)).step("b", &["a"], Acts::default());
     for _ in 0..20 {
-        let mut theatre = theatre.clone();
-        theatre.journal = MemoryJournal::default();
-        let (_lease, sender, run) = theatre.engine();
-        let end = theatre.play(async {
-            let cancel = async {
-                theatre.sleep(5).await;
-                sender.send(cancel()).unwrap();
-                theatre.sleep(1).await;
-            };
-            futures::join!(cancel, run).1
+        let way: Arc<Mutex<Option<mpsc::UnboundedSender<Control>>>> = Arc::default();
+        let inside = way.clone();
+        let a = Acts::default().run(move |cx| {
+            let inside = inside.clone();
+            async move {
+                cx.sleep(Duration::from_secs(5)).await;
+                inside.lock().unwrap().as_ref().unwrap().send(cancel()).unwrap();
+                done()
+            }
         });
-        assert_eq!(end, RunEnd::Ended(OperationStatus::Cancelled));
-        assert!(theatre.at(|k| matches!(k, EntryKind::Started { step, .. } if step == "b")).is_none());
+        let theatre = Theatre::new().step("a", &[], a).step("b", &["a"], Acts::default());
+        let (_lease, sender, run) = theatre.engine();
+        *way.lock().unwrap() = Some(sender);
+        assert_eq!(theatre.play(run), RunEnd::Ended(OperationStatus::Cancelled));
+        assert!(
+            theatre.at(|k| matches!(k, EntryKind::Started { step, .. } if step == "b")).is_none()
+        );
     }
 }
 
@@ -416,10 +354,11 @@ fn a_warned_step_whose_call_may_still_land_is_undone_after_the_settle_time() {
         .run(move |cx| {
             let land = land.clone();
             async move {
-                // Answers nothing, and lands two seconds after patience ended.
+                // Patience ends without an answer, and two seconds later it lands.
                 let clock = cx.clock().clone();
+                cx.sleep(Duration::from_secs(61)).await;
                 tokio::spawn(async move {
-                    clock.sleep(Duration::from_secs(62)).await;
+                    clock.sleep(Duration::from_secs(2)).await;
                     land.store(true, Ordering::SeqCst);
                 });
                 unknown()
@@ -437,7 +376,10 @@ fn a_warned_step_whose_call_may_still_land_is_undone_after_the_settle_time() {
         .step("end", &["warn"], Acts::default().run(|_| async { failed() }));
     assert_eq!(theatre.run(), rolled_back());
     theatre.play(theatre.sleep(10));
-    assert!(landed.load(Ordering::SeqCst) && gone.load(Ordering::SeqCst), "it landed after its undo");
+    assert!(
+        landed.load(Ordering::SeqCst) && gone.load(Ordering::SeqCst),
+        "it landed after its undo"
+    );
 }
 
 /// A journal whose writes never answer from a moment on.
@@ -466,7 +408,8 @@ impl Journal for Hanging {
 
 #[test]
 fn a_journal_that_never_answers_does_not_hold_the_engine_beyond_its_lease() {
-    let mut theatre = Theatre::new().step("a", &[], Acts::default()).step("b", &["a"], Acts::default());
+    let mut theatre =
+        Theatre::new().step("a", &[], Acts::default()).step("b", &["a"], Acts::default());
     theatre.instead = Some(Arc::new(Hanging(theatre.journal.clone(), AtomicUsize::new(1))));
     theatre.lease = Duration::from_secs(20);
     assert!(matches!(theatre.run(), RunEnd::JournalLost(_)));
@@ -475,11 +418,16 @@ fn a_journal_that_never_answers_does_not_hold_the_engine_beyond_its_lease() {
     assert_eq!(theatre.run(), completed());
 }
 
+// Was right.
 #[test]
 fn a_rollback_ordered_for_a_parked_operation_is_obeyed() {
     let theatre = Theatre::new().step("a", &[], Acts::default()).step("deaf", &["a"], deaf());
     assert!(matches!(theatre.run(), RunEnd::Parked(_)));
-    theatre.by_hand(vec![EntryKind::RollbackBegan { cause: Cause::Cancelled { by: "eve".into() } }]);
+    theatre
+        .by_hand(vec![EntryKind::RollbackBegan { cause: Cause::Cancelled { by: "eve".into() } }]);
     assert_eq!(theatre.run(), RunEnd::Ended(OperationStatus::Cancelled));
-    assert_eq!((theatre.state().step(0), theatre.state().step(1)), (&StepState::Undone, &StepState::Undone));
+    assert_eq!(
+        (theatre.state().step(0), theatre.state().step(1)),
+        (&StepState::Undone, &StepState::Undone)
+    );
 }

@@ -1,6 +1,7 @@
 //! The workflow's own suite: the property harness over the plans of a fake world, and the holes that were closed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+// Tests measure their own time by the wall.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, missing_docs)]
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -8,6 +9,7 @@ mod harness;
 mod cost;
 mod holes;
 mod random;
+mod skips;
 mod stage;
 mod sweeps;
 mod threads;

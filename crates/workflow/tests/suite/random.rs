@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use proptest::{prelude::*, test_runner::{Config, RngAlgorithm, TestRng, TestRunner}};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
 
 use crate::harness::{
     faults::{CommitFault, Faults, RunFault, UndoFault},
@@ -27,10 +30,20 @@ fn draw() -> impl Strategy<Value = Draw> {
     let runs = prop::collection::vec((0..12usize, 0..RunFault::all().len()), 0..4);
     let undos = prop::collection::vec((0..12usize, 0..UndoFault::all().len()), 0..3);
     let commits = prop::collection::vec((1..30u64, 0..CommitFault::all().len()), 0..4);
-    let knobs = (any::<u64>(), prop::sample::select(vec![1usize, 2, 1024]), prop::sample::select(vec![12u64, 40, 3600]));
+    let knobs = (
+        any::<u64>(),
+        prop::sample::select(vec![1usize, 2, 1024]),
+        prop::sample::select(vec![12u64, 40, 3600]),
+    );
     (any_plan(), runs, undos, commits, knobs).prop_map(
         |(plan, runs, undos, commits, (seed, in_flight, lease))| Draw {
-            plan, runs, undos, commits, seed, in_flight, lease,
+            plan,
+            runs,
+            undos,
+            commits,
+            seed,
+            in_flight,
+            lease,
         },
     )
 }

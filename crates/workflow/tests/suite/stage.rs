@@ -198,7 +198,9 @@ impl Theatre {
     }
 
     /// One engine.
-    pub fn engine(&self) -> (Lease, mpsc::UnboundedSender<Control>, impl Future<Output = RunEnd> + use<>) {
+    pub fn engine(
+        &self,
+    ) -> (Lease, mpsc::UnboundedSender<Control>, impl Future<Output = RunEnd> + use<>) {
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let lease = Lease::new(self.journal.claim(), clock.clone(), self.lease);
         let executor = Executor {
@@ -319,7 +321,9 @@ impl Gauge {
 }
 
 /// Answers in turn; the last one for ever.
-pub fn in_turn<T: Clone + Send + 'static>(answers: Vec<T>) -> impl Fn() -> T + Send + Sync + 'static {
+pub fn in_turn<T: Clone + Send + 'static>(
+    answers: Vec<T>,
+) -> impl Fn() -> T + Send + Sync + 'static {
     let left = Mutex::new(answers);
     move || {
         let mut left = left.lock().unwrap();

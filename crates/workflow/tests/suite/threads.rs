@@ -17,7 +17,11 @@ use crate::harness::{
 
 fn on_threads(case: &Case<FakeWorld>, scenarios: &[(Scenario, Expect)]) {
     crate::quiet();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
     let (golden, _, _) = golden(case);
     for (scenario, expect) in scenarios {
         let clock = Arc::new(ScaledClock::new(200.0, DateTime::UNIX_EPOCH));
@@ -42,15 +46,27 @@ fn plans_hold_on_real_threads_with_a_fast_clock() {
         &[
             (scenario(&[], &[]), Expect::Completed),
             (scenario(&[("clone", later)], &[(3, CommitFault::CrashAfter)]), Expect::Completed),
-            (scenario(&[("tag", RunFault::FailAfter)], &[(9, CommitFault::CrashBefore)]), Expect::Fails("tag".into())),
+            (
+                scenario(&[("tag", RunFault::FailAfter)], &[(9, CommitFault::CrashBefore)]),
+                Expect::Fails("tag".into()),
+            ),
         ],
     );
     on_threads(
         &plans::fan_out(),
         &[
             (scenario(&[], &[]), Expect::Completed),
-            (scenario(&[("v7", later)], &[(4, CommitFault::StolenBefore), (9, CommitFault::CrashAfter)]), Expect::Completed),
-            (scenario(&[("s30", RunFault::Broken)], &[(12, CommitFault::Release)]), Expect::Fails("s30".into())),
+            (
+                scenario(
+                    &[("v7", later)],
+                    &[(4, CommitFault::StolenBefore), (9, CommitFault::CrashAfter)],
+                ),
+                Expect::Completed,
+            ),
+            (
+                scenario(&[("s30", RunFault::Broken)], &[(12, CommitFault::Release)]),
+                Expect::Fails("s30".into()),
+            ),
             (scenario(&[("v7", later)], &[(6, CommitFault::CancelAfter)]), Expect::Cancel),
         ],
     );
