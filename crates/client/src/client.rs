@@ -128,14 +128,21 @@ impl ProtectorClient {
             for (name, value) in filters {
                 query.push_str(&format!("&{name}={}", segment(value)));
             }
-            if let Some(last) = items.last() {
-                query.push_str(&format!("&marker={}", segment(id(last))));
+            let marker = items.last().map(|last| id(last).to_string());
+            if let Some(marker) = &marker {
+                query.push_str(&format!("&marker={}", segment(marker)));
             }
             let (page, links) = read(self.get(&format!("{path}?{query}")).await?);
             let is_last = links.is_empty() || page.is_empty();
+            let last = page.last().map(|last| id(last).to_string());
             items.extend(page);
             if is_last {
                 return Ok(items);
+            }
+            if last == marker {
+                // The server does not go on: better a clear end than a loop without one.
+                let what = format!("{path} answers the same page again");
+                return Err(self.failed(protector_http::Upstream::new(UpstreamKind::Unknown, what)));
             }
         }
     }

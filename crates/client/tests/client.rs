@@ -273,6 +273,16 @@ async fn a_list_is_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_list_that_does_not_go_on_is_an_error_and_no_loop() {
+    let links = json!([{"rel": "next", "href": "http://elsewhere/"}]);
+    let page = json!({"operations": [operation(1)], "operations_links": links});
+    let world = World::answering(&[(200, page)]);
+    let all = world.client().list_operations(&ProjectId::from("p"), &OperationQuery::default()).await;
+    assert!(all.unwrap_err().message.contains("same page"));
+    assert_eq!(world.lines().len(), 2);
+}
+
+#[tokio::test]
 async fn secrets_are_sent_where_they_belong() {
     let world = World::answering(&[(400, refusal("request.malformed", 400, "x"))]);
     let site =

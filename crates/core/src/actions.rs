@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use protector_store::{Accepted, GroupGate, NewOperation, Scope};
 use protector_types::{
-    Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationType, ProjectId, Refusal, SiteId, SyncState,
-    action_rule,
+    Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationType, ProjectId,
+    Refusal, SiteId, SyncState, action_rule,
 };
 
 use crate::{
@@ -65,10 +65,13 @@ pub fn check_state(operation: OperationType, status: GroupStatus) -> Result<(), 
         OperationType::Failback => "failed_over".to_owned(),
         _ => rule.allowed_in.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" or "),
     };
-    let allowed_here = if allowed_here.is_empty() { "nothing".to_owned() } else { allowed_here.join(", ") };
+    let allowed_here =
+        if allowed_here.is_empty() { "nothing".to_owned() } else { allowed_here.join(", ") };
     Err(Refusal::new(
         Code::GroupWrongState,
-        format!("Protection Group is not in {needed} state: it is {status}; allowed in {status}: {allowed_here}"),
+        format!(
+            "Protection Group is not in {needed} state: it is {status}; allowed in {status}: {allowed_here}"
+        ),
     ))
 }
 
@@ -89,8 +92,11 @@ impl Core {
         if let Some(replayed) = self.replayed(project, &request).await? {
             return Ok(replayed);
         }
-        let document =
-            self.store.group_document(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+        let document = self
+            .store
+            .group_document(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
         let group = &document.group;
         admit(operation, &document)?;
         if !request.params.force {
@@ -123,7 +129,8 @@ impl Core {
             allowed_in: rule.allowed_in.to_vec(),
             running: rule.running,
         };
-        let accepted = self.store.insert_and_claim_group(&new, &gate).await.map_err(errors::store)?;
+        let accepted =
+            self.store.insert_and_claim_group(&new, &gate).await.map_err(errors::store)?;
         match accepted {
             Accepted::Replayed(row) => Ok(record(row)),
             Accepted::New { operation, .. } => {
@@ -134,7 +141,11 @@ impl Core {
         }
     }
 
-    async fn replayed(&self, project: &ProjectId, request: &ActionRequest) -> Result<Option<OperationRecord>, Refusal> {
+    async fn replayed(
+        &self,
+        project: &ProjectId,
+        request: &ActionRequest,
+    ) -> Result<Option<OperationRecord>, Refusal> {
         let Some((key, digest)) = &request.idempotency else { return Ok(None) };
         let known = self.store.find_idempotent(project, key).await.map_err(errors::store)?;
         match known {
@@ -197,11 +208,16 @@ impl Core {
     ///
     /// # Errors
     /// A refusal that ends the operation, nothing touched.
-    pub async fn plan_accepted(&self, id: OperationId) -> Result<protector_workflow::Plan, Refusal> {
+    pub async fn plan_accepted(
+        &self,
+        id: OperationId,
+    ) -> Result<protector_workflow::Plan, Refusal> {
         let row = self.store.operation(&Scope::System, id).await.map_err(errors::store)?;
-        let document = self.store.group_document(&Scope::System, row.group_id).await.map_err(errors::store)?;
-        let params = serde_json::from_value(row.params)
-            .map_err(|e| Refusal::new(Code::Internal, format!("stored parameters cannot be read: {e}")))?;
+        let document =
+            self.store.group_document(&Scope::System, row.group_id).await.map_err(errors::store)?;
+        let params = serde_json::from_value(row.params).map_err(|e| {
+            Refusal::new(Code::Internal, format!("stored parameters cannot be read: {e}"))
+        })?;
         let action = Action::Failover;
         let request = ActionRequest { action, params, idempotency: None };
         let request = self.plan_request(id, row.operation_type, &request, &document).await?;
@@ -210,7 +226,10 @@ impl Core {
 }
 
 fn policy_missing() -> Refusal {
-    Refusal::new(Code::PolicyMissing, "The group has no replication policy; set one with POST .../policy")
+    Refusal::new(
+        Code::PolicyMissing,
+        "The group has no replication policy; set one with POST .../policy",
+    )
 }
 
 /// What the group itself says about starting. Pure.
@@ -219,12 +238,18 @@ fn admit(operation: OperationType, document: &GroupDocument) -> Result<(), Refus
     if let Some(holder) = group.current_operation_id {
         return Err(Refusal::new(
             Code::GroupBusy,
-            format!("Operation {holder} holds the group (status {}); wait until it has ended", group.status),
+            format!(
+                "Operation {holder} holds the group (status {}); wait until it has ended",
+                group.status
+            ),
         ));
     }
     check_state(operation, group.status)?;
     if let Some(reason) = &group.quarantine {
-        return Err(Refusal::new(Code::Quarantined, format!("The group is read-only at this site: {reason}")));
+        return Err(Refusal::new(
+            Code::Quarantined,
+            format!("The group is read-only at this site: {reason}"),
+        ));
     }
     if document.policy.is_none() {
         return Err(policy_missing());
@@ -281,6 +306,9 @@ mod tests {
     #[test]
     fn failback_has_the_documented_sentence() {
         let refusal = check_state(OperationType::Failback, GroupStatus::Active).unwrap_err();
-        assert!(refusal.detail.starts_with("Protection Group is not in failed_over state"), "{refusal}");
+        assert!(
+            refusal.detail.starts_with("Protection Group is not in failed_over state"),
+            "{refusal}"
+        );
     }
 }

@@ -17,7 +17,10 @@ pub(crate) fn store(error: StoreError) -> Refusal {
         }
         StoreError::Corrupt { .. } | StoreError::Vault(_) => {
             tracing::error!(%error, "stored data cannot be read");
-            Refusal::new(Code::Internal, "Stored data cannot be read; an operator finds the reason in the log")
+            Refusal::new(
+                Code::Internal,
+                "Stored data cannot be read; an operator finds the reason in the log",
+            )
         }
     }
 }
@@ -25,9 +28,10 @@ pub(crate) fn store(error: StoreError) -> Refusal {
 fn conflict(conflict: &Conflict) -> Refusal {
     let code = match conflict {
         Conflict::StaleVersion { .. } => Code::VersionMismatch,
-        Conflict::Busy { .. } | Conflict::DrillOpen { .. } | Conflict::Claimed { .. } | Conflict::Fenced { .. } => {
-            Code::GroupBusy
-        }
+        Conflict::Busy { .. }
+        | Conflict::DrillOpen { .. }
+        | Conflict::Claimed { .. }
+        | Conflict::Fenced { .. } => Code::GroupBusy,
         Conflict::WrongState { .. } | Conflict::Ended { .. } => Code::GroupWrongState,
         Conflict::IllegalTransition { .. } | Conflict::EffectRefused { .. } => Code::Internal,
         Conflict::IdempotencyMismatch { .. } => Code::IdempotencyMismatch,

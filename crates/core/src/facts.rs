@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use protector_ports::{
-    Cloud, NetworkPort, PortFilter, PortResult, ReplicationArray, Server, ServerFilter, Volume, VolumeKey, VolumeType,
-    absent_as_none,
+    Cloud, NetworkPort, PortFilter, PortResult, ReplicationArray, Server, ServerFilter, Volume,
+    VolumeKey, VolumeType, absent_as_none,
 };
 use protector_types::{
-    Code, FixedIp, FlavorSpec, GroupId, Member, MemberId, MemberVolume, PortSpec, Reason, Refusal, ServerGroupSpec,
-    ServerSpec, SiteId, VolumePlacement, VolumeTypeRef,
+    Code, FixedIp, FlavorSpec, GroupId, Member, MemberId, MemberVolume, PortSpec, Reason, Refusal,
+    ServerGroupSpec, ServerSpec, SiteId, VolumePlacement, VolumeTypeRef,
 };
 
 /// Metadata keys that Cinder's Pure driver writes.
@@ -37,14 +37,19 @@ pub struct Observation<'a> {
 /// NotFound, or an ambiguous name with its candidates.
 pub async fn find_server(cloud: &dyn Cloud, reference: &str) -> Result<Server, Refusal> {
     let upstream = |error| Refusal::new(Code::SiteError, format!("cannot read servers: {error}"));
-    if let Some(server) = absent_as_none(cloud.compute().server(reference).await).map_err(upstream)? {
+    if let Some(server) =
+        absent_as_none(cloud.compute().server(reference).await).map_err(upstream)?
+    {
         return Ok(server);
     }
     let filter = ServerFilter { name: Some(reference.to_owned()), ..ServerFilter::default() };
     let mut named = cloud.compute().servers(&filter).await.map_err(upstream)?;
     match named.len() {
         1 => Ok(named.remove(0)),
-        0 => Err(Refusal::new(Code::NotFound, format!("server {reference:?} does not exist in this project"))),
+        0 => Err(Refusal::new(
+            Code::NotFound,
+            format!("server {reference:?} does not exist in this project"),
+        )),
         _ => {
             let ids: Vec<_> = named.iter().map(|s| s.id.as_str()).collect();
             Err(Refusal::new(
@@ -60,10 +65,22 @@ impl Observation<'_> {
     ///
     /// # Errors
     /// A refusal with every reason why it cannot be protected.
-    pub async fn member(&self, id: MemberId, server: &Server, now: DateTime<Utc>) -> Result<Member, Refusal> {
-        let look = |error| Refusal::new(Code::SiteError, format!("cannot read server {}: {error}", server.name));
+    pub async fn member(
+        &self,
+        id: MemberId,
+        server: &Server,
+        now: DateTime<Utc>,
+    ) -> Result<Member, Refusal> {
+        let look = |error| {
+            Refusal::new(Code::SiteError, format!("cannot read server {}: {error}", server.name))
+        };
         let ((volumes, types), (ports, networks, subnets, groups), spec_parts) =
-            futures::try_join!(self.volumes(server), self.networking(server), self.spec_parts(server)).map_err(look)?;
+            futures::try_join!(
+                self.volumes(server),
+                self.networking(server),
+                self.spec_parts(server)
+            )
+            .map_err(look)?;
         let mut reasons = server_reasons(server);
         for volume in &volumes {
             reasons.extend(volume_reasons(volume, self.volume_type, &types));
@@ -74,9 +91,12 @@ impl Observation<'_> {
             return Err(Refusal { code: Code::MemberNotEligible, detail, reasons });
         }
         let (public_key, server_group) = spec_parts;
-        let names: BTreeMap<_, _> = networks.iter().map(|n| (n.id.as_str(), n.name.as_str())).collect();
-        let cidrs: BTreeMap<_, _> = subnets.iter().map(|s| (s.id.as_str(), s.cidr.as_str())).collect();
-        let group_names: BTreeMap<_, _> = groups.iter().map(|g| (g.id.as_str(), g.name.as_str())).collect();
+        let names: BTreeMap<_, _> =
+            networks.iter().map(|n| (n.id.as_str(), n.name.as_str())).collect();
+        let cidrs: BTreeMap<_, _> =
+            subnets.iter().map(|s| (s.id.as_str(), s.cidr.as_str())).collect();
+        let group_names: BTreeMap<_, _> =
+            groups.iter().map(|g| (g.id.as_str(), g.name.as_str())).collect();
         let ports = ports.iter().map(|p| port_spec(p, &names, &cidrs, &group_names)).collect();
         Ok(Member {
             id,
@@ -98,7 +118,11 @@ impl Observation<'_> {
         );
         let mut volumes = volumes?;
         let device = |volume: &Volume| {
-            attachments.iter().find(|a| a.volume_id == volume.id).and_then(|a| a.device.clone()).unwrap_or_default()
+            attachments
+                .iter()
+                .find(|a| a.volume_id == volume.id)
+                .and_then(|a| a.device.clone())
+                .unwrap_or_default()
         };
         volumes.sort_by_key(|v| device_order(&device(v)));
         Ok((volumes, types?))
@@ -116,16 +140,26 @@ impl Observation<'_> {
     )> {
         let filter = PortFilter { device_id: Some(server.id.clone()), ..PortFilter::default() };
         let neutron = self.cloud.networking();
-        futures::try_join!(neutron.ports(&filter), neutron.networks(), neutron.subnets(), neutron.security_groups())
+        futures::try_join!(
+            neutron.ports(&filter),
+            neutron.networks(),
+            neutron.subnets(),
+            neutron.security_groups()
+        )
     }
 
     /// Public key and server group; what we may not see is left out, and a failover reports it as not preserved.
-    async fn spec_parts(&self, server: &Server) -> PortResult<(Option<String>, Option<ServerGroupSpec>)> {
+    async fn spec_parts(
+        &self,
+        server: &Server,
+    ) -> PortResult<(Option<String>, Option<ServerGroupSpec>)> {
         let nova = self.cloud.compute();
         let admin = self.admin.compute();
         let key = async {
             match &server.key_name {
-                Some(name) => Ok(admin.keypair_of(&server.user_id, name).await.ok().map(|k| k.public_key)),
+                Some(name) => {
+                    Ok(admin.keypair_of(&server.user_id, name).await.ok().map(|k| k.public_key))
+                }
                 None => Ok(None),
             }
         };
@@ -203,7 +237,9 @@ pub fn server_reasons(server: &Server) -> Vec<Reason> {
     if server.volumes.is_empty() {
         add("has no Cinder volume; only servers that boot from a volume can be protected");
     } else if server.image_id.is_some() {
-        add("boots from an image on local disk; only servers that boot from a volume can be protected");
+        add(
+            "boots from an image on local disk; only servers that boot from a volume can be protected",
+        );
     }
     if server.flavor.ephemeral_gib > 0 {
         add("has an ephemeral disk, which is not replicated");
@@ -221,27 +257,44 @@ pub fn server_reasons(server: &Server) -> Vec<Reason> {
 }
 
 /// Why this volume cannot be protected. Pure.
-pub fn volume_reasons(volume: &Volume, wanted: &VolumeTypeRef, types: &[VolumeType]) -> Vec<Reason> {
+pub fn volume_reasons(
+    volume: &Volume,
+    wanted: &VolumeTypeRef,
+    types: &[VolumeType],
+) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let its_type = volume.volume_type.as_deref().unwrap_or("none");
     if its_type != wanted.name && its_type != wanted.id {
-        reasons.push(volume_reason(volume, format!("has type {its_type}; the group's type is {}", wanted.name)));
+        reasons.push(volume_reason(
+            volume,
+            format!("has type {its_type}; the group's type is {}", wanted.name),
+        ));
     }
     let type_encrypted = types.iter().any(|t| t.name == its_type && t.encrypted);
     if volume.encrypted || type_encrypted {
-        reasons.push(volume_reason(volume, "is encrypted; Cinder refuses to manage its copy".into()));
+        reasons
+            .push(volume_reason(volume, "is encrypted; Cinder refuses to manage its copy".into()));
     }
     if volume.multiattach || volume.attachments.len() > 1 {
-        reasons.push(volume_reason(volume, "is multi-attach; it may be written by a server outside the group".into()));
+        reasons.push(volume_reason(
+            volume,
+            "is multi-attach; it may be written by a server outside the group".into(),
+        ));
     }
     if volume.group_id.is_some() {
-        reasons.push(volume_reason(volume, "is in a Cinder group; its copies could not be unmanaged".into()));
+        reasons.push(volume_reason(
+            volume,
+            "is in a Cinder group; its copies could not be unmanaged".into(),
+        ));
     }
     let array_name = volume.metadata.get("array_volume_name").map_or("", String::as_str);
     if array_name.contains("::") {
         reasons.push(volume_reason(volume, format!("is in a pod of its own ({array_name})")));
     } else if array_name.contains('/') {
-        reasons.push(volume_reason(volume, format!("is in a volume group of the array ({array_name})")));
+        reasons.push(volume_reason(
+            volume,
+            format!("is in a volume group of the array ({array_name})"),
+        ));
     }
     reasons
 }
@@ -265,7 +318,10 @@ fn port_spec(
     PortSpec {
         id: port.id.clone(),
         network_id: port.network_id.clone(),
-        network_name: networks.get(port.network_id.as_str()).map(|n| (*n).to_owned()).unwrap_or_default(),
+        network_name: networks
+            .get(port.network_id.as_str())
+            .map(|n| (*n).to_owned())
+            .unwrap_or_default(),
         mac_address: port.mac_address.clone(),
         fixed_ips,
         security_groups: port

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use protector_ports::VolumeType;
 use protector_store::{GroupFilter, Page, PageRequest, Scope};
 use protector_types::{
-    Candidate, Code, Epoch, GroupId, GroupStatus, ProjectId, ProtectionGroup, Refusal, ReplicationStatus,
-    ReplicationType, SiteId, TenantMapping, VolumeTypeRef, resolve_reference,
+    Candidate, Code, Epoch, GroupId, GroupStatus, ProjectId, ProtectionGroup, Refusal,
+    ReplicationStatus, ReplicationType, SiteId, TenantMapping, VolumeTypeRef, resolve_reference,
 };
 
 use crate::{Caller, Core, GroupChange, GroupDetail, NewGroup, errors};
@@ -39,13 +39,18 @@ pub fn choose_volume_type(
     replication: ReplicationType,
     types: &[VolumeType],
 ) -> Result<VolumeTypeRef, Refusal> {
-    let fitting: Vec<&VolumeType> = types.iter().filter(|t| replication_of(t) == Some(replication)).collect();
-    let names = || fitting.iter().map(|t| format!("{} ({})", t.name, t.id)).collect::<Vec<_>>().join(", ");
-    let invalid = |message: String| Refusal::new(Code::RequestInvalidValue, format!("{field}: {message}"));
+    let fitting: Vec<&VolumeType> =
+        types.iter().filter(|t| replication_of(t) == Some(replication)).collect();
+    let names =
+        || fitting.iter().map(|t| format!("{} ({})", t.name, t.id)).collect::<Vec<_>>().join(", ");
+    let invalid =
+        |message: String| Refusal::new(Code::RequestInvalidValue, format!("{field}: {message}"));
     let chosen = match wanted {
         Some(wanted) => {
-            let candidates: Vec<_> =
-                types.iter().map(|t| Candidate { id: t.id.clone(), name: t.name.clone() }).collect();
+            let candidates: Vec<_> = types
+                .iter()
+                .map(|t| Candidate { id: t.id.clone(), name: t.name.clone() })
+                .collect();
             let found = resolve_reference("volume type", wanted, &candidates)
                 .map_err(|error| invalid(format!("at site {site}, {error}")))?;
             fitting.iter().find(|t| t.id == found.id).copied().ok_or_else(|| {
@@ -63,7 +68,12 @@ pub fn choose_volume_type(
                      replication_type='<in> {replication}'"
                 )));
             }
-            _ => return Err(invalid(format!("several volume types of site {site} fit; choose one of: {}", names()))),
+            _ => {
+                return Err(invalid(format!(
+                    "several volume types of site {site} fit; choose one of: {}",
+                    names()
+                )));
+            }
         },
     };
     Ok(VolumeTypeRef { id: chosen.id.clone(), name: chosen.name.clone() })
@@ -84,11 +94,16 @@ impl Core {
             return Err(Refusal::new(Code::RequestInvalidValue, "name: must not be empty"));
         }
         let local = self.store.own_site_id().await.map_err(errors::store)?;
-        let mapping = self.mapping_of(local, project, new.secondary_site_id.or(new.primary_site_id)).await?;
-        let other =
-            if mapping.primary_site_id == local { mapping.secondary_site_id } else { mapping.primary_site_id };
+        let mapping =
+            self.mapping_of(local, project, new.secondary_site_id.or(new.primary_site_id)).await?;
+        let other = if mapping.primary_site_id == local {
+            mapping.secondary_site_id
+        } else {
+            mapping.primary_site_id
+        };
         let primary = new.primary_site_id.unwrap_or(local);
-        let secondary = new.secondary_site_id.unwrap_or(if primary == local { other } else { local });
+        let secondary =
+            new.secondary_site_id.unwrap_or(if primary == local { other } else { local });
         if ![(local, other), (other, local)].contains(&(primary, secondary)) {
             return Err(Refusal::new(
                 Code::RequestInvalidValue,
@@ -138,10 +153,13 @@ impl Core {
         project: &ProjectId,
         other: Option<SiteId>,
     ) -> Result<TenantMapping, Refusal> {
-        let mappings = self.store.tenant_mappings_of(local, project).await.map_err(errors::store)?;
+        let mappings =
+            self.store.tenant_mappings_of(local, project).await.map_err(errors::store)?;
         let other = other.filter(|site| *site != local);
-        let mut fitting: Vec<_> =
-            mappings.into_iter().filter(|m| other.is_none_or(|site| m.project_at(site).is_some())).collect();
+        let mut fitting: Vec<_> = mappings
+            .into_iter()
+            .filter(|m| other.is_none_or(|site| m.project_at(site).is_some()))
+            .collect();
         match fitting.len() {
             1 => Ok(fitting.remove(0)),
             0 => Err(Refusal::new(
@@ -169,8 +187,12 @@ impl Core {
             let name = self.site(site).await?.name;
             let cloud = self.service_cloud(site).await?;
             let types = cloud.block_storage().volume_types().await;
-            let types = types.map_err(errors::site("Cinder cannot be asked for its volume types"))?;
-            chosen.insert(site, choose_volume_type(&name, field, wanted.as_deref(), new.replication_type, &types)?);
+            let types =
+                types.map_err(errors::site("Cinder cannot be asked for its volume types"))?;
+            chosen.insert(
+                site,
+                choose_volume_type(&name, field, wanted.as_deref(), new.replication_type, &types)?,
+            );
         }
         Ok(chosen)
     }
@@ -191,8 +213,13 @@ impl Core {
         let groups = self.store.list_groups(&scope, &filter, &page).await.map_err(errors::store)?;
         let ids: Vec<GroupId> = groups.items.iter().map(|g| g.id).collect();
         let members = self.store.members_of(&scope, &ids).await.map_err(errors::store)?;
-        let policies: BTreeMap<_, _> =
-            self.store.policies_of(&scope, &ids).await.map_err(errors::store)?.into_iter().collect();
+        let policies: BTreeMap<_, _> = self
+            .store
+            .policies_of(&scope, &ids)
+            .await
+            .map_err(errors::store)?
+            .into_iter()
+            .collect();
         let items = groups
             .items
             .into_iter()
@@ -216,7 +243,8 @@ impl Core {
     /// # Errors
     /// NotFound, also for another project's.
     pub async fn group(&self, project: &ProjectId, id: GroupId) -> Result<GroupDetail, Refusal> {
-        let group = self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+        let group =
+            self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
         self.detail(group).await
     }
 
@@ -266,7 +294,8 @@ impl Core {
         id: GroupId,
         if_match: Option<u64>,
     ) -> Result<ProtectionGroup, Refusal> {
-        let group = self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+        let group =
+            self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
         if let Some(version) = if_match
             && version != group.version
         {
@@ -282,7 +311,10 @@ impl Core {
             ));
         }
         if let Some(reason) = &group.quarantine {
-            return Err(Refusal::new(Code::Quarantined, format!("The group is read-only at this site: {reason}")));
+            return Err(Refusal::new(
+                Code::Quarantined,
+                format!("The group is read-only at this site: {reason}"),
+            ));
         }
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         self.require_peer(group.other_site(local)).await?;
@@ -293,7 +325,12 @@ impl Core {
     ///
     /// # Errors
     /// GroupWrongState unless `active`; GroupBusy; InUse with an open drill; PeerUnreachable.
-    pub async fn delete_group(&self, project: &ProjectId, id: GroupId, if_match: Option<u64>) -> Result<(), Refusal> {
+    pub async fn delete_group(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        if_match: Option<u64>,
+    ) -> Result<(), Refusal> {
         let group = self.changeable(project, id, if_match).await?;
         if group.status != GroupStatus::Active {
             return Err(Refusal::new(
@@ -302,21 +339,37 @@ impl Core {
             ));
         }
         if let Some(drill) = group.active_test_operation_id {
-            return Err(Refusal::new(Code::InUse, format!("Drill {drill} is open; run test_cleanup first")));
+            return Err(Refusal::new(
+                Code::InUse,
+                format!("Drill {drill} is open; run test_cleanup first"),
+            ));
         }
         self.release_array_group(&group).await?;
         let local = self.store.own_site_id().await.map_err(errors::store)?;
-        let peer = self.fabric.peer(group.other_site(local)).await.map_err(|_| Refusal::peer_unreachable())?;
+        let peer = self
+            .fabric
+            .peer(group.other_site(local))
+            .await
+            .map_err(|_| Refusal::peer_unreachable())?;
         peer.delete_group(id).await.map_err(|_| Refusal::peer_unreachable())?;
         self.store.delete_group(id, Some(group.version)).await.map_err(errors::store)
     }
 
-    pub(crate) async fn groups_between(&self, project: &ProjectId, mapping: &TenantMapping) -> Result<usize, Refusal> {
+    pub(crate) async fn groups_between(
+        &self,
+        project: &ProjectId,
+        mapping: &TenantMapping,
+    ) -> Result<usize, Refusal> {
         let page = PageRequest { limit: 1000, ..PageRequest::default() };
         let scope = Scope::Project(project.clone());
-        let groups = self.store.list_groups(&scope, &GroupFilter::default(), &page).await.map_err(errors::store)?;
+        let groups = self
+            .store
+            .list_groups(&scope, &GroupFilter::default(), &page)
+            .await
+            .map_err(errors::store)?;
         let both = |g: &&ProtectionGroup| {
-            mapping.project_at(g.primary_site_id).is_some() && mapping.project_at(g.secondary_site_id).is_some()
+            mapping.project_at(g.primary_site_id).is_some()
+                && mapping.project_at(g.secondary_site_id).is_some()
         };
         Ok(groups.items.iter().filter(both).count())
     }
@@ -337,8 +390,20 @@ mod tests {
 
     #[test]
     fn the_only_fitting_type_is_chosen_and_a_wrong_one_refused_with_candidates() {
-        let types = [volume_type("plain", None), volume_type("gold", Some("<in> async")), volume_type("s", Some("<in> sync"))];
-        let choose = |wanted| choose_volume_type("site-a", "primary_volume_type", wanted, ReplicationType::Async, &types);
+        let types = [
+            volume_type("plain", None),
+            volume_type("gold", Some("<in> async")),
+            volume_type("s", Some("<in> sync")),
+        ];
+        let choose = |wanted| {
+            choose_volume_type(
+                "site-a",
+                "primary_volume_type",
+                wanted,
+                ReplicationType::Async,
+                &types,
+            )
+        };
         assert_eq!(choose(None).map(|t| t.name), Ok("gold".into()));
         assert_eq!(choose(Some("id-gold")).map(|t| t.name), Ok("gold".into()));
         let refused = choose(Some("plain")).unwrap_err();
@@ -349,8 +414,10 @@ mod tests {
 
     #[test]
     fn an_ambiguous_type_must_be_chosen() {
-        let types = [volume_type("gold", Some("<in> async")), volume_type("silver", Some("<in> async"))];
-        let refused = choose_volume_type("site-a", "f", None, ReplicationType::Async, &types).unwrap_err();
+        let types =
+            [volume_type("gold", Some("<in> async")), volume_type("silver", Some("<in> async"))];
+        let refused =
+            choose_volume_type("site-a", "f", None, ReplicationType::Async, &types).unwrap_err();
         assert!(refused.detail.contains("gold") && refused.detail.contains("silver"), "{refused}");
     }
 }

@@ -8,7 +8,9 @@ use protector_types::{
     Code, GroupDocument, GroupId, GroupStatus, ProjectId, Refusal, SiteId, SiteStatus, SyncState,
 };
 
-use crate::{ComponentHealth, ConsistencyGroupDetail, ConsistencyVolume, Core, GroupHealth, errors, members};
+use crate::{
+    ComponentHealth, ConsistencyGroupDetail, ConsistencyVolume, Core, GroupHealth, errors, members,
+};
 
 /// Patience with one part, in real time.
 const PART_PATIENCE: Duration = Duration::from_secs(5);
@@ -18,18 +20,24 @@ impl Core {
     ///
     /// # Errors
     /// NotFound, PolicyMissing, ArrayError.
-    pub async fn recovery_points(&self, project: &ProjectId, id: GroupId) -> Result<Vec<RecoveryPoint>, Refusal> {
-        let document =
-            self.store.group_document(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+    pub async fn recovery_points(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+    ) -> Result<Vec<RecoveryPoint>, Refusal> {
+        let document = self
+            .store
+            .group_document(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
         self.points(&document).await
     }
 
     async fn points(&self, document: &GroupDocument) -> Result<Vec<RecoveryPoint>, Refusal> {
         let group = &document.group;
-        let policy = document
-            .policy
-            .as_ref()
-            .ok_or_else(|| Refusal::new(Code::PolicyMissing, "The group has no replication policy"))?;
+        let policy = document.policy.as_ref().ok_or_else(|| {
+            Refusal::new(Code::PolicyMissing, "The group has no replication policy")
+        })?;
         let (source, target) = (group.current_primary_site_id, group.current_secondary_site_id());
         let source_array = policy.array_names.get(&source).cloned().unwrap_or_default();
         let look = async {
@@ -40,7 +48,12 @@ impl Core {
             Ok(Ok(points)) => points,
             Ok(Err(error)) if error.is_absent() => Vec::new(),
             Ok(Err(error)) => return Err(Refusal::new(Code::ArrayError, error.to_string())),
-            Err(_) => return Err(Refusal::new(Code::ArrayError, "The target array did not answer in time")),
+            Err(_) => {
+                return Err(Refusal::new(
+                    Code::ArrayError,
+                    "The target array did not answer in time",
+                ));
+            }
         };
         Ok(points)
     }
@@ -49,9 +62,16 @@ impl Core {
     ///
     /// # Errors
     /// NotFound.
-    pub async fn consistency_group(&self, project: &ProjectId, id: GroupId) -> Result<ConsistencyGroupDetail, Refusal> {
-        let document =
-            self.store.group_document(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+    pub async fn consistency_group(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+    ) -> Result<ConsistencyGroupDetail, Refusal> {
+        let document = self
+            .store
+            .group_document(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
         let (newest_point, reason) = self.newest_usable(&document).await;
         let volumes = document
             .members
@@ -61,8 +81,16 @@ impl Core {
                     member: member.spec.name.clone(),
                     device: volume.device.clone(),
                     size_gib: volume.size_gib,
-                    volume_ids: volume.placements.iter().map(|(s, p)| (*s, p.volume_id.clone())).collect(),
-                    array_volumes: volume.placements.iter().map(|(s, p)| (*s, p.array_volume.clone())).collect(),
+                    volume_ids: volume
+                        .placements
+                        .iter()
+                        .map(|(s, p)| (*s, p.volume_id.clone()))
+                        .collect(),
+                    array_volumes: volume
+                        .placements
+                        .iter()
+                        .map(|(s, p)| (*s, p.array_volume.clone()))
+                        .collect(),
                 })
             })
             .collect();
@@ -78,9 +106,13 @@ impl Core {
     }
 
     /// The newest complete point that holds every volume of the group, or why there is none.
-    async fn newest_usable(&self, document: &GroupDocument) -> (Option<RecoveryPoint>, Option<String>) {
+    async fn newest_usable(
+        &self,
+        document: &GroupDocument,
+    ) -> (Option<RecoveryPoint>, Option<String>) {
         let source = document.group.current_primary_site_id;
-        let volumes: Vec<String> = document.members.iter().flat_map(|m| members::array_volumes(m, source)).collect();
+        let volumes: Vec<String> =
+            document.members.iter().flat_map(|m| members::array_volumes(m, source)).collect();
         match self.points(document).await {
             Err(refusal) => (None, Some(refusal.detail)),
             Ok(points) => {
@@ -97,14 +129,25 @@ impl Core {
     ///
     /// # Errors
     /// NotFound.
-    pub async fn group_health(&self, project: &ProjectId, id: GroupId) -> Result<GroupHealth, Refusal> {
-        let document =
-            self.store.group_document(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
-        let (link, (point, point_reason), sync) =
-            futures::join!(self.link_health(&document), self.newest_usable(&document), self.sync_of(&document));
+    pub async fn group_health(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+    ) -> Result<GroupHealth, Refusal> {
+        let document = self
+            .store
+            .group_document(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
+        let (link, (point, point_reason), sync) = futures::join!(
+            self.link_health(&document),
+            self.newest_usable(&document),
+            self.sync_of(&document)
+        );
         let sync = sync?;
         let now = self.clock.now();
-        let lag_seconds = point.as_ref().map(|p| u64::try_from((now - p.created).num_seconds()).unwrap_or(0));
+        let lag_seconds =
+            point.as_ref().map(|p| u64::try_from((now - p.created).num_seconds()).unwrap_or(0));
         let target = document.policy.as_ref().and_then(|p| p.rpo_minutes);
         let rpo_compliant = lag_seconds.zip(target).map(|(lag, minutes)| lag <= minutes * 60);
         let mut reasons = Vec::new();
@@ -121,11 +164,18 @@ impl Core {
             reasons.push(format!("{}: {}", link.name, link.reason.clone().unwrap_or_default()));
         }
         if sync.status != SyncState::InSync {
-            reasons.push(format!("metadata is {}: {}", sync.status, sync.reason.clone().unwrap_or_default()));
+            reasons.push(format!(
+                "metadata is {}: {}",
+                sync.status,
+                sync.reason.clone().unwrap_or_default()
+            ));
         }
         reasons.extend(point_reason);
         if rpo_compliant == Some(false) {
-            reasons.push(format!("the newest usable point is {} s old", lag_seconds.unwrap_or_default()));
+            reasons.push(format!(
+                "the newest usable point is {} s old",
+                lag_seconds.unwrap_or_default()
+            ));
         }
         Ok(GroupHealth {
             group_id: id,
@@ -151,14 +201,17 @@ impl Core {
             return part("unknown", Some("the group has no replication policy".into()));
         };
         let source = document.group.current_primary_site_id;
-        let remote = policy.array_names.get(&document.group.other_site(source)).cloned().unwrap_or_default();
+        let remote =
+            policy.array_names.get(&document.group.other_site(source)).cloned().unwrap_or_default();
         let look = async { self.fabric.array(document.group.id, source).await?.links().await };
         match tokio::time::timeout(PART_PATIENCE, look).await {
             Err(_) => part("unknown", Some("the source array did not answer in time".into())),
             Ok(Err(error)) => part("unknown", Some(error.to_string())),
             Ok(Ok(links)) => match links.iter().find(|l| l.remote == remote) {
                 Some(link) if link.is_usable() => part("ok", None),
-                Some(link) => part("down", Some(format!("the link to {remote} is {}", link.status))),
+                Some(link) => {
+                    part("down", Some(format!("the link to {remote} is {}", link.status)))
+                }
                 None => part("down", Some(format!("there is no link to {remote}"))),
             },
         }
@@ -185,9 +238,14 @@ impl Core {
             }
         }
         let engines = self.store.engines().await.unwrap_or_default();
-        let fresh = engines.iter().filter(|e| now - e.seen_at < chrono::Duration::seconds(30)).count();
+        let fresh =
+            engines.iter().filter(|e| now - e.seen_at < chrono::Duration::seconds(30)).count();
         parts.push(match fresh {
-            0 => part("protector-engine".into(), "down", Some("no engine has reported for 30 s; start one".into())),
+            0 => part(
+                "protector-engine".into(),
+                "down",
+                Some("no engine has reported for 30 s; start one".into()),
+            ),
             n => part("protector-engine".into(), "ok", Some(format!("{n} engines"))),
         });
         for site in self.store.all_sites().await.unwrap_or_default() {

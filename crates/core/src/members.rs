@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use protector_ports::{Cloud, ReplicationArray};
 use protector_store::{Page, PageRequest, Scope};
-use protector_types::{Code, GroupId, Member, MemberId, ProjectId, ProtectionGroup, Refusal, SiteId};
+use protector_types::{
+    Code, GroupId, Member, MemberId, ProjectId, ProtectionGroup, Refusal, SiteId,
+};
 
 use crate::{Core, errors, facts};
 
@@ -21,11 +23,20 @@ impl Core {
     ///
     /// # Errors
     /// MemberNotEligible with every reason; AlreadyExists when it is in a group; GroupBusy; PeerUnreachable.
-    pub async fn add_member(&self, project: &ProjectId, id: GroupId, server: &str) -> Result<Member, Refusal> {
+    pub async fn add_member(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        server: &str,
+    ) -> Result<Member, Refusal> {
         let group = self.changeable(project, id, None).await?;
         let primary = self.primary(&group).await?;
         let server = facts::find_server(primary.cloud.as_ref(), server).await?;
-        let other = self.store.find_member_by_server(primary.site, &server.id).await.map_err(errors::store)?;
+        let other = self
+            .store
+            .find_member_by_server(primary.site, &server.id)
+            .await
+            .map_err(errors::store)?;
         if let Some(other) = other {
             return Err(Refusal::new(
                 Code::AlreadyExists,
@@ -33,7 +44,11 @@ impl Core {
                     "Server {} is already in protection group {}{}",
                     server.name,
                     other.group_id,
-                    if other.group_id == id { " (this one)" } else { "; a server can be in one group only" }
+                    if other.group_id == id {
+                        " (this one)"
+                    } else {
+                        "; a server can be in one group only"
+                    }
                 ),
             ));
         }
@@ -50,11 +65,17 @@ impl Core {
     /// The current primary without its array.
     async fn primary_cloud(&self, group: &ProtectionGroup) -> Result<Primary, Refusal> {
         let site = group.current_primary_site_id;
-        let project = group
-            .projects
-            .get(&site)
-            .ok_or_else(|| Refusal::new(Code::TenantMappingMissing, "The group has no project at its current primary"))?;
-        let cloud = self.fabric.cloud(site, project).await.map_err(errors::site("The current primary cannot be used"))?;
+        let project = group.projects.get(&site).ok_or_else(|| {
+            Refusal::new(
+                Code::TenantMappingMissing,
+                "The group has no project at its current primary",
+            )
+        })?;
+        let cloud = self
+            .fabric
+            .cloud(site, project)
+            .await
+            .map_err(errors::site("The current primary cannot be used"))?;
         let admin = self.service_cloud(site).await?;
         Ok(Primary { site, cloud, admin, array: None })
     }
@@ -77,10 +98,14 @@ impl Core {
         server: &protector_ports::Server,
     ) -> Result<Member, Refusal> {
         let volume_type = group.volume_types.get(&primary.site).ok_or_else(|| {
-            Refusal::new(Code::Internal, format!("group {} has no volume type at its current primary", group.id))
+            Refusal::new(
+                Code::Internal,
+                format!("group {} has no volume type at its current primary", group.id),
+            )
         })?;
         // As an administrator we see what a member does not: user data above all.
-        let server = &primary.admin.compute().server(&server.id).await.unwrap_or_else(|_| server.clone());
+        let server =
+            &primary.admin.compute().server(&server.id).await.unwrap_or_else(|_| server.clone());
         let observation = facts::Observation {
             cloud: primary.cloud.as_ref(),
             admin: primary.admin.as_ref(),
@@ -102,7 +127,12 @@ impl Core {
         array
             .add_to_group(&group.array_group_name(), &array_volumes(member, primary.site))
             .await
-            .map_err(|error| Refusal::new(Code::ArrayError, format!("The volumes could not join the array group: {error}")))
+            .map_err(|error| {
+                Refusal::new(
+                    Code::ArrayError,
+                    format!("The volumes could not join the array group: {error}"),
+                )
+            })
     }
 
     /// After a failed commit; what cannot be taken back is harmless and reported by the drift check.
@@ -124,14 +154,22 @@ impl Core {
         group: GroupId,
         page: PageRequest,
     ) -> Result<Page<Member>, Refusal> {
-        self.store.list_members(&Scope::Project(project.clone()), group, &page).await.map_err(errors::store)
+        self.store
+            .list_members(&Scope::Project(project.clone()), group, &page)
+            .await
+            .map_err(errors::store)
     }
 
     /// One member.
     ///
     /// # Errors
     /// NotFound.
-    pub async fn member(&self, project: &ProjectId, group: GroupId, id: MemberId) -> Result<Member, Refusal> {
+    pub async fn member(
+        &self,
+        project: &ProjectId,
+        group: GroupId,
+        id: MemberId,
+    ) -> Result<Member, Refusal> {
         self.store.member(&Scope::Project(project.clone()), group, id).await.map_err(errors::store)
     }
 
@@ -139,7 +177,12 @@ impl Core {
     ///
     /// # Errors
     /// NotFound, GroupBusy, PeerUnreachable, ArrayError.
-    pub async fn remove_member(&self, project: &ProjectId, id: GroupId, member: MemberId) -> Result<(), Refusal> {
+    pub async fn remove_member(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        member: MemberId,
+    ) -> Result<(), Refusal> {
         let group = self.changeable(project, id, None).await?;
         let member = self.member(project, id, member).await?;
         let primary = self.primary(&group).await?;
@@ -147,7 +190,12 @@ impl Core {
             array
                 .remove_from_group(&group.array_group_name(), &array_volumes(&member, primary.site))
                 .await
-                .map_err(|e| Refusal::new(Code::ArrayError, format!("The volumes could not leave the array group: {e}")))?;
+                .map_err(|e| {
+                    Refusal::new(
+                        Code::ArrayError,
+                        format!("The volumes could not leave the array group: {e}"),
+                    )
+                })?;
         }
         self.store.delete_member(id, member.id, group.version).await.map_err(errors::store)?;
         self.push_soon(id).await;
@@ -158,7 +206,12 @@ impl Core {
     ///
     /// # Errors
     /// MemberNotEligible with every reason; GroupBusy; PeerUnreachable.
-    pub async fn refresh_member(&self, project: &ProjectId, id: GroupId, member: MemberId) -> Result<Member, Refusal> {
+    pub async fn refresh_member(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        member: MemberId,
+    ) -> Result<Member, Refusal> {
         let group = self.changeable(project, id, None).await?;
         let old = self.member(project, id, member).await?;
         let primary = self.primary(&group).await?;
@@ -170,16 +223,28 @@ impl Core {
     }
 
     /// The member as its server is now, with what is known of the other site kept.
-    async fn reobserve(&self, group: &ProtectionGroup, primary: &Primary, old: &Member) -> Result<Member, Refusal> {
+    async fn reobserve(
+        &self,
+        group: &ProtectionGroup,
+        primary: &Primary,
+        old: &Member,
+    ) -> Result<Member, Refusal> {
         let gone = || {
             Refusal::new(
                 Code::MemberNotReady,
-                format!("The server of member {} no longer exists; remove the member", old.spec.name),
+                format!(
+                    "The server of member {} no longer exists; remove the member",
+                    old.spec.name
+                ),
             )
         };
         let server_id = old.servers.get(&primary.site).ok_or_else(gone)?;
         let server = primary.cloud.compute().server(server_id).await.map_err(|error| {
-            if error.is_absent() { gone() } else { Refusal::new(Code::SiteError, error.to_string()) }
+            if error.is_absent() {
+                gone()
+            } else {
+                Refusal::new(Code::SiteError, error.to_string())
+            }
         })?;
         let mut fresh = self.observe_member(group, primary, old.id, &server).await?;
         for (site, server) in &old.servers {
@@ -187,7 +252,10 @@ impl Core {
         }
         for volume in &mut fresh.volumes {
             let here = volume.placements.get(&primary.site).map(|p| p.volume_id.clone());
-            let before = old.volumes.iter().find(|v| v.placements.get(&primary.site).map(|p| &p.volume_id) == here.as_ref());
+            let before = old
+                .volumes
+                .iter()
+                .find(|v| v.placements.get(&primary.site).map(|p| &p.volume_id) == here.as_ref());
             for (site, placement) in before.iter().flat_map(|v| &v.placements) {
                 volume.placements.entry(*site).or_insert_with(|| placement.clone());
             }
@@ -214,5 +282,10 @@ impl Core {
 
 /// The member's array volumes at a site.
 pub(crate) fn array_volumes(member: &Member, site: SiteId) -> Vec<String> {
-    member.volumes.iter().filter_map(|v| v.placements.get(&site)).map(|p| p.array_volume.clone()).collect()
+    member
+        .volumes
+        .iter()
+        .filter_map(|v| v.placements.get(&site))
+        .map(|p| p.array_volume.clone())
+        .collect()
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use protector_types::{
-    Action, GroupId, Mapping, Mappings, Member, OperationId, OperationStatus, OperationType, ProjectId,
-    ProtectionGroup, ReplicationPolicy, ReplicationType, Retention, Secret, SiteId, SyncState,
+    Action, GroupId, Mapping, Mappings, Member, OperationId, OperationStatus, OperationType,
+    ProjectId, ProtectionGroup, ReplicationPolicy, ReplicationType, Retention, Secret, SiteId,
+    SyncState,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -35,8 +35,16 @@ impl Core {
     ///
     /// # Errors
     /// NotFound, also for another project's.
-    pub async fn operation(&self, project: &ProjectId, id: OperationId) -> Result<OperationRecord, Refusal> {
-        let row = self.store.operation(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+    pub async fn operation(
+        &self,
+        project: &ProjectId,
+        id: OperationId,
+    ) -> Result<OperationRecord, Refusal> {
+        let row = self
+            .store
+            .operation(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
         Ok(record(row))
     }
 
@@ -57,7 +65,8 @@ impl Core {
             since: filter.since,
         };
         let scope = Scope::Project(project.clone());
-        let page = self.store.list_operations(&scope, &filter, &page).await.map_err(errors::store)?;
+        let page =
+            self.store.list_operations(&scope, &filter, &page).await.map_err(errors::store)?;
         Ok(Page { items: page.items.into_iter().map(record).collect(), more: page.more })
     }
 
@@ -73,7 +82,8 @@ impl Core {
         limit: u64,
     ) -> Result<Vec<OperationEvent>, Refusal> {
         let scope = Scope::Project(project.clone());
-        let entries = self.store.entries(&scope, id, after_seq, limit).await.map_err(errors::store)?;
+        let entries =
+            self.store.entries(&scope, id, after_seq, limit).await.map_err(errors::store)?;
         let plan = match self.store.load_plan(id).await.map_err(errors::store) {
             Ok(plan) => Some(plan),
             Err(refusal) if refusal.code == Code::NotFound => None,
@@ -99,8 +109,12 @@ fn event(entry: Entry, plan: Option<&Plan>) -> OperationEvent {
 
 fn describe(kind: &EntryKind) -> (&'static str, Option<String>, String) {
     match kind {
-        EntryKind::Claimed { engine, fence } => ("claimed", None, format!("engine {engine} drives it (fence {fence})")),
-        EntryKind::Started { step, attempt, .. } => ("started", Some(step.clone()), format!("attempt {attempt}")),
+        EntryKind::Claimed { engine, fence } => {
+            ("claimed", None, format!("engine {engine} drives it (fence {fence})"))
+        }
+        EntryKind::Started { step, attempt, .. } => {
+            ("started", Some(step.clone()), format!("attempt {attempt}"))
+        }
         EntryKind::Done { step, adopted, .. } => {
             let how = if *adopted { "verified" } else { "done" };
             ("done", Some(step.clone()), how.into())
@@ -117,11 +131,19 @@ fn describe(kind: &EntryKind) -> (&'static str, Option<String>, String) {
             ("rollback_began", None, why)
         }
         EntryKind::UndoStarted { step, .. } => ("undo_started", Some(step.clone()), String::new()),
-        EntryKind::Undone { step, note } => ("undone", Some(step.clone()), note.clone().unwrap_or_default()),
-        EntryKind::UndoFailed { step, error } => ("undo_failed", Some(step.clone()), error.to_string()),
+        EntryKind::Undone { step, note } => {
+            ("undone", Some(step.clone()), note.clone().unwrap_or_default())
+        }
+        EntryKind::UndoFailed { step, error } => {
+            ("undo_failed", Some(step.clone()), error.to_string())
+        }
         EntryKind::Parked { reason, step } => ("parked", step.clone(), reason.clone()),
         EntryKind::Resumed { by } => ("resumed", None, format!("by {by}")),
-        EntryKind::Skipped { step, reason, by } => ("skipped", Some(step.clone()), format!("by {by}: {reason}")),
-        EntryKind::Ended { status, error } => ("ended", None, error.clone().unwrap_or_else(|| status.to_string())),
+        EntryKind::Skipped { step, reason, by } => {
+            ("skipped", Some(step.clone()), format!("by {by}: {reason}"))
+        }
+        EntryKind::Ended { status, error } => {
+            ("ended", None, error.clone().unwrap_or_else(|| status.to_string()))
+        }
     }
 }

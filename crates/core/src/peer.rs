@@ -5,7 +5,8 @@ use std::time::Duration;
 use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, PortResult, SiteHandover};
 use protector_store::Scope;
 use protector_types::{
-    Code, GroupDocument, GroupId, ProjectId, Refusal, Secret, SiteId, SyncState, TenantMapping, TenantMappingId,
+    Code, GroupDocument, GroupId, OperationId, ProjectId, Refusal, Secret, SiteId, SyncState,
+    TenantMapping, TenantMappingId,
 };
 use sha2::{Digest, Sha256};
 
@@ -60,7 +61,10 @@ impl Core {
     ///
     /// # Errors
     /// PeerUnreachable with the documented sentence.
-    pub(crate) async fn require_peer(&self, site: SiteId) -> Result<std::sync::Arc<dyn PeerSite>, Refusal> {
+    pub(crate) async fn require_peer(
+        &self,
+        site: SiteId,
+    ) -> Result<std::sync::Arc<dyn PeerSite>, Refusal> {
         let look = async {
             let peer = self.fabric.peer(site).await?;
             peer.info().await.map(|_| peer)
@@ -98,12 +102,36 @@ impl Core {
         }
     }
 
+    /// Hands the record of an operation that ended here to the peer, so that both sites show it.
+    ///
+    /// # Errors
+    /// What the peer call gave; Unknown for our own database.
+    pub async fn push_operation(&self, id: OperationId) -> PortResult<()> {
+        let own = |error: protector_store::StoreError| PortError::Unknown {
+            service: "our database".into(),
+            message: error.to_string(),
+        };
+        let row = self.store.operation(&Scope::System, id).await.map_err(own)?;
+        let group = self.store.group(&Scope::System, row.group_id).await.map_err(own)?;
+        let site = group.other_site(self.store.own_site_id().await.map_err(own)?);
+        let Some(project) = group.projects.get(&site) else { return Ok(()) };
+        let record = serde_json::to_value(&row).map_err(|error| PortError::Invalid {
+            service: "our database".into(),
+            message: format!("the record of {id} cannot be written: {error}"),
+        })?;
+        self.fabric.peer(site).await?.put_operation(project, &record).await
+    }
+
     /// After an ordinary commit: a push that fails leaves OUT OF SYNC, and the engine goes on trying.
     pub(crate) async fn push_soon(&self, id: GroupId) {
         match tokio::time::timeout(PEER_PATIENCE, self.push_group(id)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(group = %id, %error, "the peer did not take the group's document yet"),
-            Err(_) => tracing::warn!(group = %id, "the peer did not confirm the group's document in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(group = %id, %error, "the peer did not take the group's document yet")
+            }
+            Err(_) => {
+                tracing::warn!(group = %id, "the peer did not confirm the group's document in time")
+            }
         }
     }
 
@@ -111,9 +139,16 @@ impl Core {
     ///
     /// # Errors
     /// NotFound.
-    pub async fn sync_status(&self, project: &ProjectId, id: GroupId) -> Result<SyncStatus, Refusal> {
-        let document =
-            self.store.group_document(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+    pub async fn sync_status(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+    ) -> Result<SyncStatus, Refusal> {
+        let document = self
+            .store
+            .group_document(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
         self.sync_of(&document).await
     }
 
@@ -121,11 +156,17 @@ impl Core {
         let ours = stamp(document);
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         let look = async {
-            self.fabric.peer(document.group.other_site(local)).await?.group_stamp(document.group.id).await
+            self.fabric
+                .peer(document.group.other_site(local))
+                .await?
+                .group_stamp(document.group.id)
+                .await
         };
         let theirs = tokio::time::timeout(PEER_PATIENCE, look).await;
         let (status, remote, reason) = match theirs {
-            Err(_) => (SyncState::Unreachable, None, Some("the peer did not answer within 3 s".into())),
+            Err(_) => {
+                (SyncState::Unreachable, None, Some("the peer did not answer within 3 s".into()))
+            }
             Ok(Err(PortError::Absent { .. })) => {
                 (SyncState::OutOfSync, None, Some("the peer does not know the group yet".into()))
             }
@@ -135,8 +176,12 @@ impl Core {
             Ok(Err(error)) => (SyncState::Failed, None, Some(error.to_string())),
             Ok(Ok(theirs)) => match compare(&ours, &theirs) {
                 Standing::Same => (SyncState::InSync, Some(theirs), None),
-                Standing::Newer => (SyncState::OutOfSync, Some(theirs), Some("the peer's copy is older".into())),
-                Standing::Older => (SyncState::OutOfSync, Some(theirs), Some("the peer's copy is newer".into())),
+                Standing::Newer => {
+                    (SyncState::OutOfSync, Some(theirs), Some("the peer's copy is older".into()))
+                }
+                Standing::Older => {
+                    (SyncState::OutOfSync, Some(theirs), Some("the peer's copy is newer".into()))
+                }
                 Standing::Conflict => {
                     let reason = "both sites hold different documents of the same epoch or version";
                     (SyncState::Conflict, Some(theirs), Some(reason.into()))
@@ -165,7 +210,11 @@ impl Core {
     pub async fn peer_info(&self) -> Result<PeerInfo, Refusal> {
         let site_id = self.store.own_site_id().await.map_err(errors::store)?;
         let name = self.store.local_site().await.map_err(errors::store)?.map(|s| s.name);
-        Ok(PeerInfo { site_id, site_name: name.unwrap_or_default(), version: crate::API_VERSION.into() })
+        Ok(PeerInfo {
+            site_id,
+            site_name: name.unwrap_or_default(),
+            version: crate::API_VERSION.into(),
+        })
     }
 
     /// Takes a site record that the peer hands over: ours (if we have none yet) or its own.
@@ -178,7 +227,10 @@ impl Core {
         if site.is_local != (site.id == own) {
             return Err(Refusal::new(
                 Code::RequestInvalidValue,
-                format!("site {}: this Protector runs in site {own}; check the protector_url that the peer uses", site.id),
+                format!(
+                    "site {}: this Protector runs in site {own}; check the protector_url that the peer uses",
+                    site.id
+                ),
             ));
         }
         if site.is_local && self.store.site(own).await.is_ok() {
@@ -225,7 +277,12 @@ impl Core {
     /// OutOfSync when ours is newer or the two conflict.
     pub async fn accept_group(&self, document: GroupDocument) -> Result<GroupStamp, Refusal> {
         let offered = stamp(&document);
-        let held = match self.store.group_document(&Scope::System, document.group.id).await.map_err(errors::store) {
+        let held = match self
+            .store
+            .group_document(&Scope::System, document.group.id)
+            .await
+            .map_err(errors::store)
+        {
             Ok(held) => Some(stamp(&held)),
             Err(refusal) if refusal.code == Code::NotFound => None,
             Err(refusal) => return Err(refusal),
@@ -239,11 +296,17 @@ impl Core {
             }
             Standing::Older => Err(Refusal::new(
                 Code::OutOfSync,
-                format!("This site holds a newer document of group {} than the one offered", document.group.id),
+                format!(
+                    "This site holds a newer document of group {} than the one offered",
+                    document.group.id
+                ),
             )),
             Standing::Conflict => Err(Refusal::new(
                 Code::OutOfSync,
-                format!("Both sites hold different documents of group {} (CONFLICT)", document.group.id),
+                format!(
+                    "Both sites hold different documents of group {} (CONFLICT)",
+                    document.group.id
+                ),
             )),
         }
     }
@@ -271,7 +334,12 @@ impl Core {
     ///
     /// # Errors
     /// NotFound for a group that we do not know.
-    pub async fn accept_array_token(&self, group: GroupId, site: SiteId, token: Secret) -> Result<(), Refusal> {
+    pub async fn accept_array_token(
+        &self,
+        group: GroupId,
+        site: SiteId,
+        token: Secret,
+    ) -> Result<(), Refusal> {
         self.store.set_array_token(group, site, &token).await.map_err(errors::store)
     }
 
@@ -279,9 +347,15 @@ impl Core {
     ///
     /// # Errors
     /// RequestMalformed when it is none.
-    pub async fn accept_operation(&self, project: ProjectId, record: serde_json::Value) -> Result<(), Refusal> {
-        let mut row: protector_store::OperationRow = serde_json::from_value(record)
-            .map_err(|e| Refusal::new(Code::RequestMalformed, format!("not an operation's record: {e}")))?;
+    pub async fn accept_operation(
+        &self,
+        project: ProjectId,
+        record: serde_json::Value,
+    ) -> Result<(), Refusal> {
+        let mut row: protector_store::OperationRow =
+            serde_json::from_value(record).map_err(|e| {
+                Refusal::new(Code::RequestMalformed, format!("not an operation's record: {e}"))
+            })?;
         // The same group belongs to the mapped project here.
         row.project_id = project;
         self.store.put_remote_operation(&row).await.map_err(errors::store)
@@ -293,7 +367,12 @@ mod tests {
     use super::*;
 
     fn stamp(epoch: u64, raised_by: u128, version: u64, digest: &str) -> GroupStamp {
-        GroupStamp { epoch, raised_by: SiteId(uuid::Uuid::from_u128(raised_by)), version, digest: digest.into() }
+        GroupStamp {
+            epoch,
+            raised_by: SiteId(uuid::Uuid::from_u128(raised_by)),
+            version,
+            digest: digest.into(),
+        }
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use protector_types::{GroupId, Member, OperationId, OperationType, ProtectionGroup, Refusal, ReplicationPolicy, SiteId};
+use protector_types::{
+    GroupId, Member, OperationId, OperationType, ProtectionGroup, Refusal, ReplicationPolicy,
+    SiteId,
+};
 use protector_workflow::{Definition, Plan};
 
 use crate::ActionParams;

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use protector_ports::{ArrayGroupSpec, ArrayInfo, PortError, ReplicationArray};
 use protector_store::Scope;
 use protector_types::{
-    Code, Evidence, GroupId, ProjectId, ProtectionGroup, Refusal, ReplicationPolicy, ReplicationStatus,
-    ReplicationType, Secret, SiteId,
+    Code, Evidence, GroupId, ProjectId, ProtectionGroup, Refusal, ReplicationPolicy,
+    ReplicationStatus, ReplicationType, Secret, SiteId,
 };
 
 use crate::{Core, NewPolicy, errors, members};
@@ -31,16 +31,25 @@ impl Core {
     ///
     /// # Errors
     /// RequestInvalidValue; ArrayError naming the array; ReplicationNotReady without a usable link; PeerUnreachable.
-    pub async fn set_policy(&self, project: &ProjectId, id: GroupId, new: NewPolicy) -> Result<ReplicationPolicy, Refusal> {
+    pub async fn set_policy(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        new: NewPolicy,
+    ) -> Result<ReplicationPolicy, Refusal> {
         let group = self.changeable(project, id, None).await?;
         check(&group, &new)?;
         let (source, target) = self.sides(&group, &new).await?;
         check_link(&source, &target).await?;
         let fresh = self.reobserve_all(&group, &source.array).await?;
-        let volumes: Vec<String> = fresh.iter().flat_map(|m| members::array_volumes(m, source.site)).collect();
+        let volumes: Vec<String> =
+            fresh.iter().flat_map(|m| members::array_volumes(m, source.site)).collect();
         self.prepare_array_group(&group, &new, &source, &target, &volumes).await?;
         let policy = ReplicationPolicy {
-            array_urls: BTreeMap::from([(source.site, source.url.clone()), (target.site, target.url.clone())]),
+            array_urls: BTreeMap::from([
+                (source.site, source.url.clone()),
+                (target.site, target.url.clone()),
+            ]),
             array_names: BTreeMap::from([
                 (source.site, source.info.name.clone()),
                 (target.site, target.info.name.clone()),
@@ -53,7 +62,8 @@ impl Core {
         for side in [&source, &target] {
             self.store.set_array_token(id, side.site, &side.token).await.map_err(errors::store)?;
         }
-        let mut version = self.store.set_policy(id, &policy, group.version).await.map_err(errors::store)?;
+        let mut version =
+            self.store.set_policy(id, &policy, group.version).await.map_err(errors::store)?;
         for member in &fresh {
             version = self.store.update_member(member, version).await.map_err(errors::store)?;
         }
@@ -64,9 +74,19 @@ impl Core {
         Ok(policy)
     }
 
-    async fn sides(&self, group: &ProtectionGroup, new: &NewPolicy) -> Result<(Side, Side), Refusal> {
+    async fn sides(
+        &self,
+        group: &ProtectionGroup,
+        new: &NewPolicy,
+    ) -> Result<(Side, Side), Refusal> {
         let (primary, secondary) = futures::try_join!(
-            self.side(group, group.primary_site_id, &new.primary_fa_url, new.primary_fa_api_token.as_ref(), "primary"),
+            self.side(
+                group,
+                group.primary_site_id,
+                &new.primary_fa_url,
+                new.primary_fa_api_token.as_ref(),
+                "primary"
+            ),
             self.side(
                 group,
                 group.secondary_site_id,
@@ -89,14 +109,23 @@ impl Core {
     ) -> Result<Side, Refusal> {
         let token = match token {
             Some(token) => token.clone(),
-            None => self.store.array_token(group.id, site).await.map_err(errors::store)?.ok_or_else(|| {
-                Refusal::new(Code::RequestInvalidValue, format!("{role}_fa_api_token: needed, none is stored yet"))
-            })?,
+            None => {
+                self.store.array_token(group.id, site).await.map_err(errors::store)?.ok_or_else(
+                    || {
+                        Refusal::new(
+                            Code::RequestInvalidValue,
+                            format!("{role}_fa_api_token: needed, none is stored yet"),
+                        )
+                    },
+                )?
+            }
         };
         let failed = |error: PortError| {
             Refusal::new(
                 Code::ArrayError,
-                format!("The {role} array at {url} cannot be used: {error}; check its address and API token"),
+                format!(
+                    "The {role} array at {url} cannot be used: {error}; check its address and API token"
+                ),
             )
         };
         let array = self.fabric.array_at(url, &token).await.map_err(failed)?;
@@ -114,7 +143,10 @@ impl Core {
     ) -> Result<(), Refusal> {
         let name = group.array_group_name();
         let failed = |error: PortError| {
-            Refusal::new(Code::ArrayError, format!("The array's protection group {name} could not be set up: {error}"))
+            Refusal::new(
+                Code::ArrayError,
+                format!("The array's protection group {name} could not be set up: {error}"),
+            )
         };
         let spec = ArrayGroupSpec {
             name: name.clone(),
@@ -142,7 +174,8 @@ impl Core {
 
     /// The schedule runs from here on.
     async fn mark_replicating(&self, project: &ProjectId, id: GroupId) -> Result<(), Refusal> {
-        let mut group = self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+        let mut group =
+            self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
         group.replication_status = ReplicationStatus::Replicating;
         let version = group.version;
         self.store.update_group(&group, version).await.map_err(errors::store)?;
@@ -168,10 +201,21 @@ impl Core {
     ///
     /// # Errors
     /// NotFound when none is set.
-    pub async fn policy(&self, project: &ProjectId, id: GroupId) -> Result<ReplicationPolicy, Refusal> {
-        self.store.policy(&Scope::Project(project.clone()), id).await.map_err(errors::store)?.ok_or_else(|| {
-            Refusal::new(Code::NotFound, format!("Protection group {id} has no replication policy; set one with POST"))
-        })
+    pub async fn policy(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+    ) -> Result<ReplicationPolicy, Refusal> {
+        self.store
+            .policy(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?
+            .ok_or_else(|| {
+                Refusal::new(
+                    Code::NotFound,
+                    format!("Protection group {id} has no replication policy; set one with POST"),
+                )
+            })
     }
 
     /// Removes the array's protection group of a group that is being deleted; never a volume.
@@ -200,7 +244,9 @@ impl Core {
 fn check(group: &ProtectionGroup, new: &NewPolicy) -> Result<(), Refusal> {
     let bad = |message: String| Err(Refusal::new(Code::RequestInvalidValue, message));
     if new.replication_interval < INTERVAL_FLOOR_SEC {
-        return bad(format!("replication_interval: must be at least {INTERVAL_FLOOR_SEC} seconds, the array's floor"));
+        return bad(format!(
+            "replication_interval: must be at least {INTERVAL_FLOOR_SEC} seconds, the array's floor"
+        ));
     }
     if new.rpo_minutes == Some(0) {
         return bad("rpo_minutes: must be at least 1".into());
@@ -209,22 +255,27 @@ fn check(group: &ProtectionGroup, new: &NewPolicy) -> Result<(), Refusal> {
         return bad("secondary_fa_url: must be another array than primary_fa_url".into());
     }
     if group.replication_type == ReplicationType::Sync {
-        return bad("replication_type sync is not supported by this release; create the group with async".into());
+        return bad(
+            "replication_type sync is not supported by this release; create the group with async"
+                .into(),
+        );
     }
     Ok(())
 }
 
 async fn check_link(source: &Side, target: &Side) -> Result<(), Refusal> {
-    let links = source
-        .array
-        .links()
-        .await
-        .map_err(|e| Refusal::new(Code::ArrayError, format!("array {}: {e}", source.info.name)))?;
+    let links =
+        source.array.links().await.map_err(|e| {
+            Refusal::new(Code::ArrayError, format!("array {}: {e}", source.info.name))
+        })?;
     match links.iter().find(|l| l.remote == target.info.name) {
         Some(link) if link.is_usable() => Ok(()),
         Some(link) => Err(Refusal::new(
             Code::ReplicationNotReady,
-            format!("The replication link {} -> {} is {}", source.info.name, target.info.name, link.status),
+            format!(
+                "The replication link {} -> {} is {}",
+                source.info.name, target.info.name, link.status
+            ),
         )),
         None => Err(Refusal::new(
             Code::ReplicationNotReady,

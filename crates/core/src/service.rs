@@ -19,7 +19,12 @@ pub struct Core {
 
 impl Core {
     /// Wired by `server`.
-    pub fn new(store: Store, fabric: Arc<dyn Fabric>, planner: Arc<dyn Planner>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        store: Store,
+        fabric: Arc<dyn Fabric>,
+        planner: Arc<dyn Planner>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self { store, fabric, planner, clock }
     }
 

@@ -17,9 +17,15 @@ impl Core {
         let password = new.password.clone();
         let mut site = self.record(new).await?;
         if site.is_local {
-            let identity =
-                self.fabric.identity_at(&site, &password).await.map_err(errors::site("The site cannot be used"))?;
-            identity.whoami().await.map_err(errors::site("Keystone does not accept the site's credentials"))?;
+            let identity = self
+                .fabric
+                .identity_at(&site, &password)
+                .await
+                .map_err(errors::site("The site cannot be used"))?;
+            identity
+                .whoami()
+                .await
+                .map_err(errors::site("Keystone does not accept the site's credentials"))?;
         } else {
             site.id = self.introduce(&mut site, &password).await?;
         }
@@ -58,7 +64,10 @@ impl Core {
     /// Asks the peer who it is and hands it both records.
     async fn introduce(&self, site: &mut Site, password: &Secret) -> Result<SiteId, Refusal> {
         let local = self.store.local_site().await.map_err(errors::store)?.ok_or_else(|| {
-            Refusal::new(Code::SiteError, "Register the local site first (`is_local: true`), then its peer")
+            Refusal::new(
+                Code::SiteError,
+                "Register the local site first (`is_local: true`), then its peer",
+            )
         })?;
         let unreachable = errors::site("The Protector of the new site cannot be used");
         let peer = self.fabric.peer_at(site, password).await.map_err(&unreachable)?;
@@ -73,7 +82,10 @@ impl Core {
         let own_password = self.store.site_password(local.id).await.map_err(errors::store)?;
         // From the peer's view, local and remote change places.
         let ours = SiteHandover { site: Site { is_local: false, ..local }, password: own_password };
-        let theirs = SiteHandover { site: Site { is_local: true, ..site.clone() }, password: password.clone() };
+        let theirs = SiteHandover {
+            site: Site { is_local: true, ..site.clone() },
+            password: password.clone(),
+        };
         peer.put_site(&theirs).await.map_err(&unreachable)?;
         peer.put_site(&ours).await.map_err(&unreachable)?;
         Ok(info.site_id)
@@ -126,7 +138,11 @@ impl Core {
     pub async fn site_volume_types(&self, id: SiteId) -> Result<Vec<VolumeType>, Refusal> {
         self.site(id).await?;
         let cloud = self.service_cloud(id).await?;
-        let types = cloud.block_storage().volume_types().await.map_err(errors::site("Cinder cannot be asked"))?;
+        let types = cloud
+            .block_storage()
+            .volume_types()
+            .await
+            .map_err(errors::site("Cinder cannot be asked"))?;
         Ok(types.into_iter().filter(crate::groups::is_replicated).collect())
     }
 
@@ -139,7 +155,10 @@ impl Core {
         let identity = self.fabric.identity(id).await.map_err(&unusable)?;
         let me = identity.whoami().await.map_err(&unusable)?;
         let project = me.project_id.ok_or_else(|| {
-            Refusal::new(Code::SiteError, "The service user's token has no project; set the site's project_name")
+            Refusal::new(
+                Code::SiteError,
+                "The service user's token has no project; set the site's project_name",
+            )
         })?;
         self.fabric.cloud(id, &project).await.map_err(&unusable)
     }
@@ -171,7 +190,10 @@ impl Core {
     ///
     /// # Errors
     /// Unauthenticated; Unavailable when Keystone does not answer; Upstream when it refuses *us*.
-    pub async fn authenticate(&self, token: &Secret) -> Result<protector_ports::TokenInfo, Refusal> {
+    pub async fn authenticate(
+        &self,
+        token: &Secret,
+    ) -> Result<protector_ports::TokenInfo, Refusal> {
         let own = self.store.own_site_id().await.map_err(errors::store)?;
         let identity = self.fabric.identity(own).await.map_err(keystone)?;
         match identity.validate_token(token).await {
@@ -191,7 +213,10 @@ fn keystone(error: PortError) -> Refusal {
         PortError::Transient { .. } | PortError::Unknown { .. } => {
             Refusal::new(Code::Unavailable, "Keystone does not answer; try again")
         }
-        _ => Refusal::new(Code::Upstream, "Keystone refused Protector's own credentials; an operator has to act"),
+        _ => Refusal::new(
+            Code::Upstream,
+            "Keystone refused Protector's own credentials; an operator has to act",
+        ),
     }
 }
 
@@ -243,6 +268,9 @@ fn apply(site: &mut Site, change: SiteChange) {
 }
 
 /// Shared by registration and validation: the identity of a stored site.
-pub(crate) async fn identity(core: &Core, site: &Site) -> Result<std::sync::Arc<dyn Identity>, PortError> {
+pub(crate) async fn identity(
+    core: &Core,
+    site: &Site,
+) -> Result<std::sync::Arc<dyn Identity>, PortError> {
     core.fabric.identity(site.id).await
 }

@@ -14,9 +14,15 @@ impl Core {
     ///
     /// # Errors
     /// Unknown project or site; AlreadyExists; PeerUnreachable: nothing is stored then.
-    pub async fn create_tenant_mapping(&self, new: NewTenantMapping) -> Result<TenantMapping, Refusal> {
+    pub async fn create_tenant_mapping(
+        &self,
+        new: NewTenantMapping,
+    ) -> Result<TenantMapping, Refusal> {
         if new.primary_site_id == new.secondary_site_id {
-            return Err(Refusal::new(Code::RequestInvalidValue, "secondary_site_id: must be another site"));
+            return Err(Refusal::new(
+                Code::RequestInvalidValue,
+                "secondary_site_id: must be another site",
+            ));
         }
         let (primary, secondary) = futures::try_join!(
             self.resolve_project(new.primary_site_id, &new.primary_project),
@@ -39,7 +45,8 @@ impl Core {
             if site == local {
                 continue;
             }
-            let told = async { self.fabric.peer(site).await?.put_tenant_mapping(&mapping).await }.await;
+            let told =
+                async { self.fabric.peer(site).await?.put_tenant_mapping(&mapping).await }.await;
             if let Err(error) = told {
                 tracing::warn!(%error, "the peer did not take the tenant mapping");
                 self.store.delete_tenant_mapping(mapping.id).await.map_err(errors::store)?;
@@ -49,10 +56,17 @@ impl Core {
         Ok(mapping)
     }
 
-    async fn resolve_project(&self, site: SiteId, project: &ProjectRef) -> Result<ProjectId, Refusal> {
+    async fn resolve_project(
+        &self,
+        site: SiteId,
+        project: &ProjectRef,
+    ) -> Result<ProjectId, Refusal> {
         let record = self.site(site).await?;
         let failed = |error: PortError| {
-            Refusal::new(Code::SiteError, format!("Keystone of site {} cannot be asked: {error}", record.name))
+            Refusal::new(
+                Code::SiteError,
+                format!("Keystone of site {} cannot be asked: {error}", record.name),
+            )
         };
         let identity = self.fabric.identity(site).await.map_err(failed)?;
         match project {
@@ -70,11 +84,17 @@ impl Core {
                     [only] => Ok(only.id.clone()),
                     [] => Err(Refusal::new(
                         Code::RequestInvalidValue,
-                        format!("project {name:?} of domain {domain:?} does not exist at site {}", record.name),
+                        format!(
+                            "project {name:?} of domain {domain:?} does not exist at site {}",
+                            record.name
+                        ),
                     )),
                     _ => Err(Refusal::new(
                         Code::RequestInvalidValue,
-                        format!("project name {name:?} is ambiguous at site {}; use its id", record.name),
+                        format!(
+                            "project name {name:?} is ambiguous at site {}; use its id",
+                            record.name
+                        ),
                     )),
                 }
             }
@@ -85,7 +105,9 @@ impl Core {
         let Some(project) = project else { return Ok(()) };
         let name = self.site(site).await?.name;
         for role in MAPPED_ROLES {
-            let granted = async { self.fabric.identity(site).await?.grant_own_role(project, role).await }.await;
+            let granted =
+                async { self.fabric.identity(site).await?.grant_own_role(project, role).await }
+                    .await;
             match granted {
                 Ok(()) => {}
                 // The dedicated role is an offer: clouds that follow the founding document's policy have none.
@@ -95,7 +117,9 @@ impl Core {
                 Err(error) => {
                     return Err(Refusal::new(
                         Code::SiteError,
-                        format!("role {role} on project {project} at site {name} could not be granted: {error}"),
+                        format!(
+                            "role {role} on project {project} at site {name} could not be granted: {error}"
+                        ),
                     ));
                 }
             }
@@ -107,7 +131,10 @@ impl Core {
     ///
     /// # Errors
     /// RequestInvalidValue for an unknown marker or sort key.
-    pub async fn list_tenant_mappings(&self, page: PageRequest) -> Result<Page<TenantMapping>, Refusal> {
+    pub async fn list_tenant_mappings(
+        &self,
+        page: PageRequest,
+    ) -> Result<Page<TenantMapping>, Refusal> {
         self.store.list_tenant_mappings(&page).await.map_err(errors::store)
     }
 
@@ -131,13 +158,17 @@ impl Core {
             if groups > 0 {
                 return Err(Refusal::new(
                     Code::InUse,
-                    format!("The mapping is in use by {groups} protection groups; delete them first"),
+                    format!(
+                        "The mapping is in use by {groups} protection groups; delete them first"
+                    ),
                 ));
             }
         }
         for site in [mapping.primary_site_id, mapping.secondary_site_id] {
             if site != local {
-                let told = async { self.fabric.peer(site).await?.delete_tenant_mapping(&mapping).await }.await;
+                let told =
+                    async { self.fabric.peer(site).await?.delete_tenant_mapping(&mapping).await }
+                        .await;
                 told.map_err(|_| Refusal::peer_unreachable())?;
             }
         }

@@ -30,10 +30,21 @@ fn passed(name: &str, reason: impl Into<String>) -> Check {
 }
 
 fn failed(name: &str, reason: impl ToString, fix: &str) -> Check {
-    Check { name: name.into(), ok: false, reason: reason.to_string(), fix: Some(fix.into()), warning: false }
+    Check {
+        name: name.into(),
+        ok: false,
+        reason: reason.to_string(),
+        fix: Some(fix.into()),
+        warning: false,
+    }
 }
 
-fn judged<T>(name: &str, result: PortResult<T>, seen: impl FnOnce(T) -> String, fix: &str) -> Check {
+fn judged<T>(
+    name: &str,
+    result: PortResult<T>,
+    seen: impl FnOnce(T) -> String,
+    fix: &str,
+) -> Check {
     match result {
         Ok(value) => passed(name, seen(value)),
         Err(error) => failed(name, error, fix),
@@ -51,11 +62,16 @@ async fn keystone(core: &Core, site: &Site) -> Check {
 }
 
 async fn roles(core: &Core, site: &Site) -> Check {
-    let fix = "openstack role add --project service --user protector admin; likewise for role service";
+    let fix =
+        "openstack role add --project service --user protector admin; likewise for role service";
     let me = async { sites::identity(core, site).await?.whoami().await }.await;
     match me {
-        Ok(me) if me.roles.iter().any(|r| r == "admin") => passed("roles", "the service user holds role admin"),
-        Ok(me) => failed("roles", format!("the service user holds only: {}", me.roles.join(", ")), fix),
+        Ok(me) if me.roles.iter().any(|r| r == "admin") => {
+            passed("roles", "the service user holds role admin")
+        }
+        Ok(me) => {
+            failed("roles", format!("the service user holds only: {}", me.roles.join(", ")), fix)
+        }
         Err(error) => failed("roles", error, fix),
     }
 }
@@ -73,7 +89,9 @@ async fn skew(core: &Core, site: &Site) -> Check {
 async fn services(core: &Core, site: &Site) -> Vec<Check> {
     let cloud = match core.service_cloud(site.id).await {
         Ok(cloud) => cloud,
-        Err(refusal) => return vec![failed("catalog", refusal, "register all services in the site's catalog")],
+        Err(refusal) => {
+            return vec![failed("catalog", refusal, "register all services in the site's catalog")];
+        }
     };
     let filter = PortFilter { name: Some("protector-validate".into()), ..PortFilter::default() };
     let (nova, cinder, pools, manage, neutron, glance) = futures::join!(
@@ -84,7 +102,8 @@ async fn services(core: &Core, site: &Site) -> Vec<Check> {
         cloud.networking().ports(&filter),
         cloud.image().images(),
     );
-    let reach = "check that the service runs and that the catalog's endpoint is reachable from this host";
+    let reach =
+        "check that the service runs and that the catalog's endpoint is reachable from this host";
     let mut checks = vec![
         judged("nova", nova, |_| "answers".into(), reach),
         judged("neutron", neutron, |_| "answers".into(), reach),
@@ -126,7 +145,11 @@ fn manage_check(result: PortResult<()>) -> Check {
     match result {
         Ok(()) => passed("cinder.manage_policy", "the service user may manage volumes"),
         Err(error @ PortError::Denied { .. }) => failed("cinder.manage_policy", error, fix),
-        Err(error) => failed("cinder.manage_policy", error, "check that cinder-api answers, then validate again"),
+        Err(error) => failed(
+            "cinder.manage_policy",
+            error,
+            "check that cinder-api answers, then validate again",
+        ),
     }
 }
 
@@ -136,7 +159,9 @@ async fn protector(core: &Core, site: &Site) -> Check {
     }
     let info = async { core.fabric.peer(site.id).await?.info().await }.await;
     match info {
-        Ok(info) if info.site_id == site.id => passed("protector", format!("answers with version {}", info.version)),
+        Ok(info) if info.site_id == site.id => {
+            passed("protector", format!("answers with version {}", info.version))
+        }
         Ok(info) => failed(
             "protector",
             format!("another Protector answers there: site {} ({})", info.site_name, info.site_id),

@@ -29,6 +29,7 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Display {
     /// `silent`: draw nothing at all.
+    #[expect(clippy::disallowed_methods, reason = "the person at the terminal waits in real time")]
     pub fn new(title: &str, silent: bool) -> Self {
         let all = MultiProgress::new();
         if silent {

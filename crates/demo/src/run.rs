@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use protector_server::EngineConfig;
 use protector_sim::cloud::Profile;
 use protector_types::Clock;
-use protector_workflow::ScaledClock;
+use protector_server::ScaledClock;
 use serde_json::{Value, json};
 
 use crate::{
@@ -95,7 +95,7 @@ fn stage_options(options: &DemoOptions, state_dir: PathBuf) -> StageOptions {
 
 /// The demo begins at the real date; from there its clock runs at its own speed.
 fn now() -> chrono::DateTime<chrono::Utc> {
-    protector_workflow::SystemClock::new().now()
+    protector_server::SystemClock::new().now()
 }
 
 async fn failover(stage: &Stage, options: &DemoOptions, protected: &Protected) -> anyhow::Result<Value> {

@@ -87,11 +87,20 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Brings everything up.
+    /// Brings everything up; each Protector with its API and its engine.
     ///
     /// # Errors
     /// When something cannot listen or start.
     pub async fn start(options: StageOptions) -> anyhow::Result<Self> {
+        Self::start_with(options, [Roles { api: true, engine: true }; 2]).await
+    }
+
+    /// Brings everything up; each site's Protector runs only these services in this process, for tests that run (and
+    /// kill) the others as processes of their own.
+    ///
+    /// # Errors
+    /// When something cannot listen or start.
+    pub async fn start_with(options: StageOptions, roles: [Roles; 2]) -> anyhow::Result<Self> {
         let world_config = world_config(&options);
         let world = Arc::new(World::new(world_config));
         furnish(&world, &options);
@@ -108,12 +117,12 @@ impl Stage {
             shutdown,
             protectors: Vec::new(),
         };
-        for at in 0..2 {
+        for (at, roles) in roles.into_iter().enumerate() {
             let listening = listen(at, options.documented_port).await?;
             let site = stage.describe(at, &options, &listening);
             stage.announce(&site).await.context("the service catalog")?;
             if options.protectors {
-                stage.spawn(&site, listening).await?;
+                stage.spawn(&site, roles, listening).await?;
             }
             stage.sites.push(site);
         }
@@ -175,12 +184,11 @@ impl Stage {
         Ok(())
     }
 
-    async fn spawn(&mut self, site: &StageSite, listening: Listening) -> anyhow::Result<()> {
+    async fn spawn(&mut self, site: &StageSite, roles: Roles, listening: Listening) -> anyhow::Result<()> {
         let hook = Arc::new(CrashAt::from_env());
         let protector = Protector::assemble(site.config.clone(), self.clock.clone(), hook)
             .await
             .with_context(|| format!("Protector of {}", site.name))?;
-        let roles = Roles { api: true, engine: true };
         self.protectors.push(tokio::spawn(protector.run(roles, Some(listening), self.shutdown.clone())));
         Ok(())
     }

@@ -19,7 +19,12 @@ impl Watch {
     }
 
     /// Those to be claimed now: free ones at once, owned ones after their heartbeat has stood still for the lease.
-    pub fn due<'a>(&mut self, claimable: &'a [Claimable], now: Duration, own: &str) -> Vec<&'a Claimable> {
+    pub fn due<'a>(
+        &mut self,
+        claimable: &'a [Claimable],
+        now: Duration,
+        own: &str,
+    ) -> Vec<&'a Claimable> {
         self.seen.retain(|id, _| claimable.iter().any(|c| c.id == *id));
         claimable
             .iter()

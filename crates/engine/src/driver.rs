@@ -5,7 +5,8 @@ use std::sync::Arc;
 use protector_store::{Scope, StoreError};
 use protector_types::{Code, DomainEffect, OperationId, OperationStatus, Refusal};
 use protector_workflow::{
-    Control, Definition, DynStep, EntryKind, Executor, ExecutorConfig, Journal, Lease, NewEntry, Plan, RunEnd, State,
+    Control, Definition, DynStep, EntryKind, Executor, ExecutorConfig, Journal, Lease, NewEntry,
+    Plan, RunEnd, State,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -26,7 +27,14 @@ impl Driver {
         let lease = Lease::new(self.fence, self.engine.clock().clone(), self.engine.config.lease);
         let stop = CancellationToken::new();
         let (sender, controls) = mpsc::unbounded_channel();
-        let heart = tokio::spawn(heartbeat(self.engine.clone(), self.operation, lease.clone(), sender, control, stop.clone()));
+        let heart = tokio::spawn(heartbeat(
+            self.engine.clone(),
+            self.operation,
+            lease.clone(),
+            sender,
+            control,
+            stop.clone(),
+        ));
         let end = self.execute(&lease, controls).await;
         stop.cancel();
         let _ = heart.await;
@@ -70,7 +78,9 @@ impl Driver {
         }
         let plan = match core.plan_accepted(self.operation).await {
             Ok(plan) => plan,
-            Err(refusal) if refusal.code == Code::Unavailable => return Err(RunEnd::JournalLost(refusal.to_string())),
+            Err(refusal) if refusal.code == Code::Unavailable => {
+                return Err(RunEnd::JournalLost(refusal.to_string()));
+            }
             Err(refusal) => self.refused(&refusal).await?,
         };
         match core.store().set_plan(self.operation, lease.fence(), &plan).await {
@@ -91,7 +101,12 @@ impl Driver {
     }
 
     /// A parked operation goes on only when a person asked for it.
-    async fn resume_if_asked(&self, plan: &Arc<Plan>, definition: &Arc<dyn Definition>, lease: &Lease) -> Result<(), RunEnd> {
+    async fn resume_if_asked(
+        &self,
+        plan: &Arc<Plan>,
+        definition: &Arc<dyn Definition>,
+        lease: &Lease,
+    ) -> Result<(), RunEnd> {
         let store = self.engine.core.store();
         let lost = |error: String| RunEnd::JournalLost(error);
         let entries = store.load(self.operation).await.map_err(|e| lost(e.to_string()))?;
@@ -103,7 +118,11 @@ impl Driver {
             .take_control(self.operation, &self.engine.id, self.fence)
             .await
             .map_err(|e| lost(e.to_string()))?;
-        let Some(by) = asked.as_ref().and_then(|c| c.get("retry")).and_then(|r| r.get("by")).and_then(Value::as_str)
+        let Some(by) = asked
+            .as_ref()
+            .and_then(|c| c.get("retry"))
+            .and_then(|r| r.get("by"))
+            .and_then(Value::as_str)
         else {
             return Err(RunEnd::Parked(state.error_message().unwrap_or_default()));
         };
@@ -123,7 +142,8 @@ impl Driver {
             Ok(entries) => entries,
             Err(error) => return RunEnd::JournalLost(error.to_string()),
         };
-        let mut state = State::fold(Arc::new(plan.clone()), entries.iter().map(|e| (e.seq, &e.kind)));
+        let mut state =
+            State::fold(Arc::new(plan.clone()), entries.iter().map(|e| (e.seq, &e.kind)));
         let kind = EntryKind::Parked { reason: reason.clone(), step: None };
         state.apply(state.last_seq() + 1, &kind);
         match self.write(kind, &state, &Unknown, lease).await {
@@ -132,7 +152,13 @@ impl Driver {
         }
     }
 
-    async fn write(&self, kind: EntryKind, state: &State, definition: &dyn Definition, lease: &Lease) -> Result<(), RunEnd> {
+    async fn write(
+        &self,
+        kind: EntryKind,
+        state: &State,
+        definition: &dyn Definition,
+        lease: &Lease,
+    ) -> Result<(), RunEnd> {
         let now = self.engine.clock().now();
         let summary = state.summary(now, definition);
         let entry = NewEntry { at: now, kind };
@@ -146,8 +172,12 @@ impl Driver {
 
     async fn after(&self, end: &RunEnd) {
         match end {
-            RunEnd::Ended(status) => tracing::info!(operation = %self.operation, %status, "operation ended"),
-            RunEnd::Parked(reason) => tracing::warn!(operation = %self.operation, %reason, "operation needs attention"),
+            RunEnd::Ended(status) => {
+                tracing::info!(operation = %self.operation, %status, "operation ended")
+            }
+            RunEnd::Parked(reason) => {
+                tracing::warn!(operation = %self.operation, %reason, "operation needs attention")
+            }
             RunEnd::Released => tracing::info!(operation = %self.operation, "operation released"),
             RunEnd::Fenced => {
                 tracing::warn!(operation = %self.operation, "another engine has the operation, or the lease ran out");
@@ -157,10 +187,30 @@ impl Driver {
                 tracing::error!(operation = %self.operation, %reason, "the journal cannot be written");
             }
         }
+        if matches!(end, RunEnd::Ended(_) | RunEnd::Parked(_)) {
+            self.tell_peer().await;
+        }
         if let Err(error) =
             self.engine.core.store().release(self.operation, &self.engine.id, self.fence).await
         {
             tracing::warn!(operation = %self.operation, %error, "not released; it will be taken over when the lease ends");
+        }
+    }
+
+    /// Both sites show how it ended. A peer that is away gets the group's document later, from the outbox.
+    async fn tell_peer(&self) {
+        let core = &self.engine.core;
+        let group = match core.store().operation(&Scope::System, self.operation).await {
+            Ok(row) => row.group_id,
+            Err(error) => {
+                tracing::warn!(operation = %self.operation, %error, "the record cannot be read");
+                return;
+            }
+        };
+        let (document, record) =
+            tokio::join!(core.push_group(group), core.push_operation(self.operation));
+        for error in [document.err(), record.err()].into_iter().flatten() {
+            tracing::warn!(operation = %self.operation, %error, "the peer was not told how it ended");
         }
     }
 }
@@ -193,8 +243,10 @@ async fn heartbeat(
             // The lease runs out by itself if this goes on.
             Err(error) => tracing::warn!(%operation, %error, "heartbeat failed"),
         }
-        if let Ok(Some(request)) = engine.core.store().take_control(operation, &engine.id, lease.fence()).await
-            && let Some(by) = request.get("cancel").and_then(|c| c.get("by")).and_then(Value::as_str)
+        if let Ok(Some(request)) =
+            engine.core.store().take_control(operation, &engine.id, lease.fence()).await
+            && let Some(by) =
+                request.get("cancel").and_then(|c| c.get("by")).and_then(Value::as_str)
         {
             let _ = sender.send(Control::Cancel { by: by.to_owned() });
         }

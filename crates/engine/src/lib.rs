@@ -74,7 +74,9 @@ impl Engine {
                 Ok(operation) => {
                     driven.controls.remove(&operation);
                 }
-                Err(error) => tracing::error!(%error, "a driver panicked; another engine will take over"),
+                Err(error) => {
+                    tracing::error!(%error, "a driver panicked; another engine will take over")
+                }
             }
         }
         let claimable = match self.core.store().claimable(self.config.claim_batch).await {

@@ -8,6 +8,7 @@ pub mod client;
 pub mod context;
 pub mod limiter;
 pub mod metrics;
+mod pinned;
 pub mod redact;
 pub mod router;
 pub mod socket;

@@ -23,7 +23,8 @@ pub fn install_crypto_provider() {
 /// Whom to trust.
 #[derive(Debug, Clone, Default)]
 pub struct TlsOptions {
-    /// PEM certificates to trust in place of the system's; `None`: the system's.
+    /// PEM certificates to trust in place of the system's, authorities or the servers' own self-signed ones; `None`:
+    /// the system's.
     pub ca_pem: Option<String>,
     /// Do not check certificates. For laboratories.
     pub insecure: bool,
@@ -42,16 +43,12 @@ impl SocketTransport {
     pub fn new(tls: &TlsOptions) -> Result<Self, TransportError> {
         install_crypto_provider();
         let bad = |e: reqwest::Error| TransportError::Tls(format!("TLS options: {}", chain(&e)));
-        let mut builder = base().tls_danger_accept_invalid_certs(tls.insecure);
+        let builder = base().tls_danger_accept_invalid_certs(tls.insecure);
         if let Some(pem) = &tls.ca_pem {
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(bad)?;
-            if certificates.is_empty() {
-                return Err(TransportError::Tls(
-                    "TLS options: no certificate in the CA's PEM text".into(),
-                ));
-            }
-            builder = builder.tls_certs_only(certificates);
+            let config = crate::pinned::client_config(pem)
+                .map_err(|reason| TransportError::Tls(format!("TLS options: {reason}")))?;
+            let builder =
+                if tls.insecure { builder } else { builder.tls_backend_preconfigured(config) };
             return Ok(Self { client: builder.build().map_err(bad)? });
         }
         match builder.build() {

@@ -130,9 +130,15 @@ struct TlsServer {
 }
 
 async fn serve_tls() -> TlsServer {
+    serve_tls_as("localhost", rcgen::IsCa::NoCa).await
+}
+
+async fn serve_tls_as(name: &str, is_ca: rcgen::IsCa) -> TlsServer {
     install_crypto_provider();
-    let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let cert = params.self_signed(&signing_key).unwrap();
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(
@@ -177,4 +183,24 @@ async fn a_ca_without_certificates_is_refused_at_once() {
         let options = TlsOptions { ca_pem: Some(pem.into()), insecure: false };
         assert!(SocketTransport::new(&options).is_err(), "{pem:?}");
     }
+}
+
+/// As `openssl req -x509` makes them.
+#[tokio::test]
+async fn a_self_signed_authority_is_trusted_only_as_itself_and_under_its_name() {
+    let authority = || rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let server = serve_tls_as("localhost", authority()).await;
+    let options = TlsOptions { ca_pem: Some(server.ca_pem), insecure: false };
+    let trusting = SocketTransport::new(&options).unwrap();
+    assert!(trusting.send(request(server.url), SOON).await.is_ok());
+
+    let stranger = serve_tls_as("localhost", authority()).await;
+    let error = trusting.send(request(stranger.url), SOON).await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls(_)), "{error:?}");
+
+    let misnamed = serve_tls_as("elsewhere.example", authority()).await;
+    let options = TlsOptions { ca_pem: Some(misnamed.ca_pem), insecure: false };
+    let trusting = SocketTransport::new(&options).unwrap();
+    let error = trusting.send(request(misnamed.url), SOON).await.unwrap_err();
+    assert!(matches!(error, TransportError::Tls(_)), "{error:?}");
 }

@@ -32,7 +32,9 @@ impl OperationsPlanner {
 impl Planner for OperationsPlanner {
     async fn plan(&self, request: &PlanRequest) -> Result<Plan, Refusal> {
         match request.operation {
-            OperationType::Failover if !request.params.force => failover::plan::plan(&self.deps, request).await,
+            OperationType::Failover if !request.params.force => {
+                failover::plan::plan(&self.deps, request).await
+            }
             other => Err(Refusal::new(
                 Code::PlanRefused,
                 format!(

@@ -37,7 +37,10 @@ impl Deps {
 
     /// Remembers an id.
     pub fn hint(&self, marker: &str, id: &str) {
-        self.hints.lock().unwrap_or_else(PoisonError::into_inner).insert(marker.to_owned(), id.to_owned());
+        self.hints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(marker.to_owned(), id.to_owned());
     }
 
     /// The id, if it was learnt in this process.

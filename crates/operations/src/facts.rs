@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use protector_core::PlanRequest;
 use protector_ports::{
-    ArrayGroup, ArrayInfo, ArrayLink, BackendPool, Cloud, ComputeQuota, Flavor, Keypair, Network, NetworkPort,
-    NetworkQuota, PortError, PortFilter, PortResult, SecurityGroup, Server, ServerFilter, ServerGroup, StorageQuota,
-    Subnet, Volume, VolumeType, absent_as_none,
+    ArrayGroup, ArrayInfo, ArrayLink, BackendPool, Cloud, ComputeQuota, Flavor, Keypair, Network,
+    NetworkPort, NetworkQuota, PortError, PortFilter, PortResult, SecurityGroup, Server,
+    ServerFilter, ServerGroup, StorageQuota, Subnet, Volume, VolumeType, absent_as_none,
 };
 use protector_types::{Code, Reason, Refusal, SiteId};
 
@@ -101,7 +101,10 @@ pub fn places(request: &PlanRequest, target: SiteId) -> Result<Places, Refusal> 
 pub fn cannot_look(site: &str) -> impl Fn(PortError) -> Refusal {
     let site = site.to_owned();
     move |error| {
-        Refusal::new(Code::SiteError, format!("cannot look at site {site}: {error}; check it with `site validate`"))
+        Refusal::new(
+            Code::SiteError,
+            format!("cannot look at site {site}: {error}; check it with `site validate`"),
+        )
     }
 }
 
@@ -141,8 +144,12 @@ pub async fn target(deps: &Deps, places: &Places) -> PortResult<TargetFacts> {
     let cloud = places.target.cloud(deps).await?;
     let admin = service_cloud(deps, places.target.site).await?;
     let array = places.target_array.array(deps).await?;
-    let (compute, storage, network, array) =
-        futures::try_join!(compute(cloud.as_ref()), storage(admin.as_ref(), cloud.as_ref()), network(cloud.as_ref()), array.identify())?;
+    let (compute, storage, network, array) = futures::try_join!(
+        compute(cloud.as_ref()),
+        storage(admin.as_ref(), cloud.as_ref()),
+        network(cloud.as_ref()),
+        array.identify()
+    )?;
     let (flavors, keypairs, server_groups, availability_zones, compute_quota) = compute;
     let (volume_types, pools, storage_quota) = storage;
     let (networks, subnets, ports, security_groups, network_quota) = network;
@@ -178,7 +185,10 @@ async fn compute(cloud: &dyn Cloud) -> PortResult<ComputeFacts> {
 }
 
 /// Types with all extra specs and pools are an administrator's to read; the quota is the project's.
-async fn storage(admin: &dyn Cloud, cloud: &dyn Cloud) -> PortResult<(Vec<VolumeType>, Vec<BackendPool>, StorageQuota)> {
+async fn storage(
+    admin: &dyn Cloud,
+    cloud: &dyn Cloud,
+) -> PortResult<(Vec<VolumeType>, Vec<BackendPool>, StorageQuota)> {
     let cinder = admin.block_storage();
     futures::try_join!(cinder.volume_types(), cinder.backend_pools(), cloud.block_storage().quota())
 }

@@ -9,7 +9,9 @@ pub fn outcome<T>(error: PortError) -> Outcome<T> {
         PortError::Transient { retry_after, .. } => {
             Outcome::Retry { after: retry_after, reason: error.to_string() }
         }
-        PortError::Unknown { .. } | PortError::Conflict { .. } => Outcome::Unknown(error.to_string()),
+        PortError::Unknown { .. } | PortError::Conflict { .. } => {
+            Outcome::Unknown(error.to_string())
+        }
         PortError::Absent { .. } | PortError::Denied { .. } | PortError::Invalid { .. } => {
             Outcome::Failed(StepError::new(error.to_string()))
         }
@@ -23,7 +25,9 @@ pub fn found<T>(error: PortError) -> Found<T> {
         PortError::Transient { .. } | PortError::Unknown { .. } | PortError::Conflict { .. } => {
             Found::Unknown(error.to_string())
         }
-        PortError::Denied { .. } | PortError::Invalid { .. } => Found::Broken(StepError::new(error.to_string())),
+        PortError::Denied { .. } | PortError::Invalid { .. } => {
+            Found::Broken(StepError::new(error.to_string()))
+        }
     }
 }
 
@@ -34,7 +38,9 @@ pub fn undo(error: PortError) -> Undo {
         PortError::Transient { .. } | PortError::Unknown { .. } | PortError::Conflict { .. } => {
             Undo::Retry(error.to_string())
         }
-        PortError::Denied { .. } | PortError::Invalid { .. } => Undo::Failed(StepError::new(error.to_string())),
+        PortError::Denied { .. } | PortError::Invalid { .. } => {
+            Undo::Failed(StepError::new(error.to_string()))
+        }
     }
 }
 

@@ -34,7 +34,8 @@ pub struct ArrayLink {
 impl ArrayLink {
     /// `partially_connected` still replicates.
     pub fn is_usable(&self) -> bool {
-        self.async_replication && matches!(self.status.as_str(), "connected" | "partially_connected")
+        self.async_replication
+            && matches!(self.status.as_str(), "connected" | "partially_connected")
     }
 }
 
@@ -139,7 +140,12 @@ pub trait ReplicationArray: Send + Sync {
     async fn volumes_named(&self, names: &[String]) -> PortResult<Vec<ArrayVolume>>;
     /// Create: clone one volume of a point to a fresh name without overwrite and without default protection.
     /// Conflict if the name is taken (also by a destroyed volume).
-    async fn clone_from_point(&self, point: &str, source_volume: &str, new_name: &str) -> PortResult<ArrayVolume>;
+    async fn clone_from_point(
+        &self,
+        point: &str,
+        source_volume: &str,
+        new_name: &str,
+    ) -> PortResult<ArrayVolume>;
     /// Destroy (recoverable; never eradicates).
     async fn destroy_volume(&self, key: &VolumeKey, permit: &DestroyPermit) -> PortResult<()>;
     /// Ensure; tags in our namespace.
@@ -149,7 +155,12 @@ pub trait ReplicationArray: Send + Sync {
     /// Read.
     async fn connections(&self, volume: &str) -> PortResult<Vec<ArrayConnection>>;
     /// Destroy, reversible; absent is success.
-    async fn disconnect(&self, volume: &str, connection: &ArrayConnection, permit: &DestroyPermit) -> PortResult<()>;
+    async fn disconnect(
+        &self,
+        volume: &str,
+        connection: &ArrayConnection,
+        permit: &DestroyPermit,
+    ) -> PortResult<()>;
     /// Ensure; restores host and LUN.
     async fn connect(&self, volume: &str, connection: &ArrayConnection) -> PortResult<()>;
     /// Read; Absent if it is not there.
@@ -171,7 +182,16 @@ pub trait ReplicationArray: Send + Sync {
     /// Read; at the source: is there a snapshot `group.suffix`?
     async fn has_group_snapshot(&self, group: &str, suffix: &str) -> PortResult<bool>;
     /// Read; at the target: the point `source:group.suffix` with its transfer, `None` before it is listed.
-    async fn recovery_point(&self, source_array: &str, group: &str, suffix: &str) -> PortResult<Option<RecoveryPoint>>;
+    async fn recovery_point(
+        &self,
+        source_array: &str,
+        group: &str,
+        suffix: &str,
+    ) -> PortResult<Option<RecoveryPoint>>;
     /// Read; at the target: all points of `source:group`, newest first, in-flight ones too.
-    async fn recovery_points(&self, source_array: &str, group: &str) -> PortResult<Vec<RecoveryPoint>>;
+    async fn recovery_points(
+        &self,
+        source_array: &str,
+        group: &str,
+    ) -> PortResult<Vec<RecoveryPoint>>;
 }

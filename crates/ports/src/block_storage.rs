@@ -122,7 +122,11 @@ pub trait BlockStorage: Send + Sync {
     /// Ensure; adds keys. Only after `available`: manage replaces metadata.
     async fn set_metadata(&self, id: &str, metadata: &BTreeMap<String, String>) -> PortResult<()>;
     /// Ensure; before any server is made from it.
-    async fn set_image_metadata(&self, id: &str, metadata: &BTreeMap<String, String>) -> PortResult<()>;
+    async fn set_image_metadata(
+        &self,
+        id: &str,
+        metadata: &BTreeMap<String, String>,
+    ) -> PortResult<()>;
     /// Ensure.
     async fn set_bootable(&self, id: &str, bootable: bool) -> PortResult<()>;
     /// Read; all types with extra specs where visible.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use protector_types::{GroupId, ProjectId, Secret, Site, SiteId};
 
-use crate::{BlockStorage, Compute, Identity, Image, Networking, PeerSite, PortResult, ReplicationArray};
+use crate::{
+    BlockStorage, Compute, Identity, Image, Networking, PeerSite, PortResult, ReplicationArray,
+};
 
 /// One site's services, in one project.
 pub trait Cloud: Send + Sync {

@@ -58,7 +58,12 @@ pub trait PeerSite: Send + Sync {
     /// Ensure; the group is gone.
     async fn delete_group(&self, group: GroupId) -> PortResult<()>;
     /// Ensure; hands an array token over once.
-    async fn put_array_token(&self, group: GroupId, site: SiteId, token: &Secret) -> PortResult<()>;
+    async fn put_array_token(&self, group: GroupId, site: SiteId, token: &Secret)
+    -> PortResult<()>;
     /// Ensure; the record of an operation, for reading at the other site.
-    async fn put_operation(&self, project: &ProjectId, record: &serde_json::Value) -> PortResult<()>;
+    async fn put_operation(
+        &self,
+        project: &ProjectId,
+        record: &serde_json::Value,
+    ) -> PortResult<()>;
 }

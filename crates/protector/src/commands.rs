@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use protector_server::{Config, Protector, Roles, hooks::CrashAt, telemetry};
 use protector_types::Clock;
-use protector_workflow::SystemClock;
+use protector_server::SystemClock;
 use tokio_util::sync::CancellationToken;
 
 /// Tenant-driven disaster recovery for OpenStack.
@@ -27,6 +27,9 @@ enum Command {
     AllInOne(Service),
     /// Two simulated sites, two Protectors, an application, and a failover to watch.
     Demo(protector_demo::DemoOptions),
+    /// Serve the simulators alone.
+    #[command(subcommand)]
+    Sim(crate::sim::Sim),
     /// Work on the database.
     #[command(subcommand)]
     Db(Db),
@@ -84,6 +87,10 @@ pub async fn run(line: CommandLine) -> anyhow::Result<i32> {
             telemetry::init(false, "error");
             protector_demo::run(options).await
         }
+        Command::Sim(sim) => {
+            telemetry::init(false, "info");
+            crate::sim::run(sim).await
+        }
         Command::Db(Db::Sync(service)) => {
             telemetry::init(service.log_json, "info");
             // Assembling migrates.
@@ -108,7 +115,8 @@ pub async fn run(line: CommandLine) -> anyhow::Result<i32> {
 
 async fn assemble(service: &Service) -> anyhow::Result<Protector> {
     let config = Config::read(Some(&service.config_file))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> =
+        protector_server::test_clock().unwrap_or_else(|| Arc::new(SystemClock::new()));
     Protector::assemble(config, clock, Arc::new(CrashAt::from_env())).await
 }
 
@@ -130,7 +138,7 @@ async fn serve(service: Service, roles: Roles) -> anyhow::Result<i32> {
 }
 
 /// SIGTERM (systemd) or SIGINT.
-async fn stop_signal() -> anyhow::Result<()> {
+pub(crate) async fn stop_signal() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     tokio::select! {

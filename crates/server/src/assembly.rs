@@ -60,14 +60,21 @@ impl Protector {
     ///
     /// # Errors
     /// With the option that is wrong, or the database's words.
-    pub async fn assemble(config: Config, clock: Arc<dyn Clock>, hook: Arc<dyn FaultHook>) -> anyhow::Result<Self> {
-        let keys = KeyRepository::open_or_create(&config.key_directory).context("[secrets] key_directory")?;
+    pub async fn assemble(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        hook: Arc<dyn FaultHook>,
+    ) -> anyhow::Result<Self> {
+        let keys = KeyRepository::open_or_create(&config.key_directory)
+            .context("[secrets] key_directory")?;
         let store = Store::connect(&config.database, Arc::new(keys), clock.clone())
             .await
             .context("[database] connection")?;
         store.migrate().await.context("the database could not be migrated")?;
-        let policy = PolicyFile::open(&config.policy_file, clock.clone()).context("[oslo_policy] policy_file")?;
-        let fabric: Arc<dyn Fabric> = Arc::new(Wiring::new(&config, store.clone(), clock.clone(), hook.clone())?);
+        let policy = PolicyFile::open(&config.policy_file, clock.clone())
+            .context("[oslo_policy] policy_file")?;
+        let fabric: Arc<dyn Fabric> =
+            Arc::new(Wiring::new(&config, store.clone(), clock.clone(), hook.clone())?);
         let push = Arc::new(LatePush::default());
         let planner = Arc::new(OperationsPlanner::new(Deps::new(fabric.clone(), push.clone())));
         let core = Core::new(store, fabric, planner, clock.clone());
@@ -85,7 +92,12 @@ impl Protector {
     ///
     /// # Errors
     /// When the API cannot listen.
-    pub async fn run(self, roles: Roles, listening: Option<Listening>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub async fn run(
+        self,
+        roles: Roles,
+        listening: Option<Listening>,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
         let mut services: JoinSet<anyhow::Result<()>> = JoinSet::new();
         if roles.api {
             let listening = match listening {
@@ -114,8 +126,9 @@ impl Protector {
     }
 
     fn app_state(&self) -> AppState {
-        let mut builder = AppState::builder(Arc::new(self.core.clone()), self.policy.clone(), self.clock.clone())
-            .keystone_uri(&self.config.keystone.auth_url);
+        let mut builder =
+            AppState::builder(Arc::new(self.core.clone()), self.policy.clone(), self.clock.clone())
+                .keystone_uri(&self.config.keystone.auth_url);
         if let Some(endpoint) = &self.config.public_endpoint {
             builder = builder.public_endpoint(endpoint);
         }

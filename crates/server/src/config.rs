@@ -80,22 +80,62 @@ pub enum ConfigError {
 /// (section, key, default or "", doc); the sample is made from it, and a test compares it with what is read.
 pub const OPTIONS: &[(&str, &str, &str, &str)] = &[
     ("api", "bind", "0.0.0.0:8788", "Address and port of protector-api."),
-    ("api", "public_endpoint", "", "Our URL as clients reach it, for links; empty: as each request has it."),
-    ("database", "connection", "sqlite:///var/lib/protector/protector.sqlite", "sqlite://, postgresql://, mysql:// or mysql+pymysql:// URL."),
-    ("secrets", "key_directory", "/etc/protector/keys", "Folder of the keys that encrypt stored credentials; made at the first start."),
-    ("oslo_policy", "policy_file", "/etc/protector/policy.yaml", "Overrides of the default policy; need not exist."),
-    ("keystone_authtoken", "auth_url", "", "The local Keystone, for example http://controller:5000/v3. Required."),
+    (
+        "api",
+        "public_endpoint",
+        "",
+        "Our URL as clients reach it, for links; empty: as each request has it.",
+    ),
+    (
+        "database",
+        "connection",
+        "sqlite:///var/lib/protector/protector.sqlite",
+        "sqlite://, postgresql://, mysql:// or mysql+pymysql:// URL.",
+    ),
+    (
+        "secrets",
+        "key_directory",
+        "/etc/protector/keys",
+        "Folder of the keys that encrypt stored credentials; made at the first start.",
+    ),
+    (
+        "oslo_policy",
+        "policy_file",
+        "/etc/protector/policy.yaml",
+        "Overrides of the default policy; need not exist.",
+    ),
+    (
+        "keystone_authtoken",
+        "auth_url",
+        "",
+        "The local Keystone, for example http://controller:5000/v3. Required.",
+    ),
     ("keystone_authtoken", "region_name", "", "Region of the catalog."),
-    ("keystone_authtoken", "username", "protector", "Our service user: roles admin and service in project_name."),
+    (
+        "keystone_authtoken",
+        "username",
+        "protector",
+        "Our service user: roles admin and service in project_name.",
+    ),
     ("keystone_authtoken", "password", "", "Its password. Required."),
     ("keystone_authtoken", "project_name", "service", "Its project."),
     ("keystone_authtoken", "user_domain_name", "Default", "Domain of the user."),
     ("keystone_authtoken", "project_domain_name", "Default", "Domain of the project."),
     ("keystone_authtoken", "cafile", "", "PEM file of certificates to trust; empty: the system's."),
     ("keystone_authtoken", "insecure", "false", "Do not check certificates. For laboratories."),
-    ("flasharray", "ca_file", "", "PEM file of certificates that the arrays' management uses; empty: the system's."),
+    (
+        "flasharray",
+        "ca_file",
+        "",
+        "PEM file of certificates that the arrays' management uses; empty: the system's.",
+    ),
     ("flasharray", "insecure", "false", "Do not check the arrays' certificates. For laboratories."),
-    ("engine", "lease_seconds", "20", "How long an engine's heartbeat must stand still before another takes over."),
+    (
+        "engine",
+        "lease_seconds",
+        "20",
+        "How long an engine's heartbeat must stand still before another takes over.",
+    ),
     ("engine", "heartbeat_seconds", "3", "How often an engine beats."),
     ("engine", "poll_milliseconds", "500", "How often an engine looks for operations."),
 ];
@@ -105,7 +145,8 @@ struct Reader(BTreeMap<(String, String), String>);
 impl Reader {
     fn get(&self, section: &'static str, key: &'static str) -> Option<String> {
         let given = self.0.get(&(section.to_owned(), key.to_owned())).cloned();
-        let default = || OPTIONS.iter().find(|o| o.0 == section && o.1 == key).map(|o| o.2.to_owned());
+        let default =
+            || OPTIONS.iter().find(|o| o.0 == section && o.1 == key).map(|o| o.2.to_owned());
         given.or_else(default).filter(|value| !value.is_empty())
     }
 
@@ -121,20 +162,30 @@ impl Reader {
         match self.get(section, key).unwrap_or_default().to_ascii_lowercase().as_str() {
             "true" | "yes" | "1" | "on" => Ok(true),
             "false" | "no" | "0" | "off" | "" => Ok(false),
-            other => Err(ConfigError::Option { section, key, reason: format!("{other:?} is not true or false") }),
+            other => Err(ConfigError::Option {
+                section,
+                key,
+                reason: format!("{other:?} is not true or false"),
+            }),
         }
     }
 
     fn number(&self, section: &'static str, key: &'static str) -> Result<u64, ConfigError> {
         let text = self.need(section, key)?;
-        text.parse().map_err(|_| ConfigError::Option { section, key, reason: format!("{text:?} is not a whole number") })
+        text.parse().map_err(|_| ConfigError::Option {
+            section,
+            key,
+            reason: format!("{text:?} is not a whole number"),
+        })
     }
 
     fn pem(&self, section: &'static str, key: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(path) = self.get(section, key) else { return Ok(None) };
-        std::fs::read_to_string(&path)
-            .map(Some)
-            .map_err(|e| ConfigError::Option { section, key, reason: format!("{path}: {e}") })
+        std::fs::read_to_string(&path).map(Some).map_err(|e| ConfigError::Option {
+            section,
+            key,
+            reason: format!("{path}: {e}"),
+        })
     }
 }
 
@@ -146,7 +197,8 @@ impl Config {
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
         if let Some(path) = path {
-            let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
+            let unreadable =
+                |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
             let file = config::Config::builder()
                 .add_source(config::File::from(path).format(config::FileFormat::Ini))
                 .build()
@@ -190,7 +242,8 @@ impl Config {
             return Err(ConfigError::Option {
                 section: "engine",
                 key: "lease_seconds",
-                reason: "must be at least three heartbeats, or a living engine is taken for dead".into(),
+                reason: "must be at least three heartbeats, or a living engine is taken for dead"
+                    .into(),
             });
         }
         Ok(Self {
@@ -209,7 +262,9 @@ impl Config {
 
 /// The sample file.
 pub fn sample() -> String {
-    let mut text = String::from("# Protector's configuration. Each option may also be set as OS_<SECTION>__<KEY>.\n");
+    let mut text = String::from(
+        "# Protector's configuration. Each option may also be set as OS_<SECTION>__<KEY>.\n",
+    );
     let mut last = "";
     for (section, key, default, doc) in OPTIONS {
         if *section != last {
@@ -245,7 +300,10 @@ mod tests {
     #[test]
     fn a_missing_or_malformed_option_is_named() {
         let missing = read("[keystone_authtoken]\nauth_url = http://k\n").unwrap_err();
-        assert_eq!(missing.to_string(), "[keystone_authtoken] password: is required and has no default");
+        assert_eq!(
+            missing.to_string(),
+            "[keystone_authtoken] password: is required and has no default"
+        );
         let malformed = read(&format!("{LEAST}[engine]\nlease_seconds = soon\n")).unwrap_err();
         assert!(malformed.to_string().contains("lease_seconds"), "{malformed}");
         assert!(read(&format!("{LEAST}[engine]\nlease_seconds = 5\n")).is_err());

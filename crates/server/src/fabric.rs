@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use protector_client::{PeerClient, TokenSource, classify};
 use protector_flasharray::FlashArray;
 use protector_http::{Client, ServiceOptions, SocketTransport, TlsOptions, Transport};
-use protector_openstack::{AuthMethod, Credentials, Scope as SessionScope, Session, Site as Entrance};
+use protector_openstack::{
+    AuthMethod, Credentials, Scope as SessionScope, Session, Site as Entrance,
+};
 use protector_ports::{Cloud, Fabric, Identity, PeerSite, PortError, PortResult, ReplicationArray};
 use protector_store::{Scope, Store, StoreError};
 use protector_types::{Clock, GroupId, ProjectId, Secret, Site, SiteId};
@@ -49,7 +51,8 @@ impl Wiring {
         hook: Arc<dyn protector_workflow::FaultHook>,
     ) -> anyhow::Result<Self> {
         let tls = TlsOptions { ca_pem: config.array_ca.clone(), insecure: config.array_insecure };
-        let array_client = client(&tls, &clock, &hook).map_err(|e| anyhow::anyhow!("[flasharray] ca_file: {e}"))?;
+        let array_client = client(&tls, &clock, &hook)
+            .map_err(|e| anyhow::anyhow!("[flasharray] ca_file: {e}"))?;
         Ok(Self {
             store,
             clock,
@@ -71,7 +74,9 @@ impl Wiring {
                 self.connect(&site, &password)?
             }
             // Before its registration the local site is known from our own configuration: tokens must be validated.
-            Err(StoreError::NotFound { .. }) if self.store.own_site_id().await.map_err(own)? == id => {
+            Err(StoreError::NotFound { .. })
+                if self.store.own_site_id().await.map_err(own)? == id =>
+            {
                 self.connect_configured()?
             }
             Err(error) => return Err(own(error)),
@@ -81,7 +86,9 @@ impl Wiring {
 
     fn connect(&self, site: &Site, password: &Secret) -> PortResult<Connected> {
         let method = match (&site.application_credential_id, &site.username) {
-            (Some(id), _) => AuthMethod::ApplicationCredential { id: id.clone(), secret: password.clone() },
+            (Some(id), _) => {
+                AuthMethod::ApplicationCredential { id: id.clone(), secret: password.clone() }
+            }
             (None, user) => AuthMethod::Password {
                 user: user.clone().unwrap_or_default(),
                 user_domain: site.user_domain_name.clone(),
@@ -91,7 +98,14 @@ impl Wiring {
             },
         };
         let tls = TlsOptions { ca_pem: site.ca_cert.clone(), insecure: site.insecure };
-        self.connect_with(&site.name, &site.auth_url, site.region_name.as_deref(), method, &tls, site.protector_url.clone())
+        self.connect_with(
+            &site.name,
+            &site.auth_url,
+            site.region_name.as_deref(),
+            method,
+            &tls,
+            site.protector_url.clone(),
+        )
     }
 
     fn connect_configured(&self) -> PortResult<Connected> {
@@ -104,7 +118,14 @@ impl Wiring {
             project_domain: keystone.project_domain_name.clone(),
         };
         let tls = TlsOptions { ca_pem: keystone.ca_pem.clone(), insecure: keystone.insecure };
-        self.connect_with("local", &keystone.auth_url, keystone.region_name.as_deref(), method, &tls, None)
+        self.connect_with(
+            "local",
+            &keystone.auth_url,
+            keystone.region_name.as_deref(),
+            method,
+            &tls,
+            None,
+        )
     }
 
     fn connect_with(
@@ -116,11 +137,10 @@ impl Wiring {
         tls: &TlsOptions,
         protector_url: Option<String>,
     ) -> PortResult<Connected> {
-        let client = client(tls, &self.clock, &self.hook).map_err(|message| PortError::Invalid {
-            service: format!("site {name}"),
-            message,
-        })?;
-        let entrance = Entrance::new(client.clone(), name, Credentials::password(auth_url, region, method));
+        let client = client(tls, &self.clock, &self.hook)
+            .map_err(|message| PortError::Invalid { service: format!("site {name}"), message })?;
+        let entrance =
+            Entrance::new(client.clone(), name, Credentials::password(auth_url, region, method));
         Ok(Connected { entrance, client, protector_url })
     }
 
@@ -153,7 +173,8 @@ fn client(
     clock: &Arc<dyn Clock>,
     hook: &Arc<dyn protector_workflow::FaultHook>,
 ) -> Result<Client, String> {
-    let sockets: Arc<dyn Transport> = Arc::new(SocketTransport::new(tls).map_err(|e| e.to_string())?);
+    let sockets: Arc<dyn Transport> =
+        Arc::new(SocketTransport::new(tls).map_err(|e| e.to_string())?);
     let transport = Arc::new(HookedTransport { inner: sockets, hook: hook.clone() });
     Ok(Client::new(transport, clock.clone()))
 }
@@ -189,9 +210,13 @@ impl Fabric for Wiring {
     async fn array(&self, group: GroupId, site: SiteId) -> PortResult<Arc<dyn ReplicationArray>> {
         let service = || "our database".to_owned();
         let policy = self.store.policy(&Scope::System, group).await.map_err(own)?;
-        let url = policy.and_then(|p| p.array_urls.get(&site).cloned()).ok_or_else(|| PortError::Invalid {
-            service: service(),
-            message: format!("group {group} has no replication policy with an array at site {site}"),
+        let url = policy.and_then(|p| p.array_urls.get(&site).cloned()).ok_or_else(|| {
+            PortError::Invalid {
+                service: service(),
+                message: format!(
+                    "group {group} has no replication policy with an array at site {site}"
+                ),
+            }
         })?;
         let token = self.store.array_token(group, site).await.map_err(own)?.ok_or_else(|| PortError::Invalid {
             service: service(),
@@ -203,8 +228,9 @@ impl Fabric for Wiring {
     async fn array_at(&self, url: &str, token: &Secret) -> PortResult<Arc<dyn ReplicationArray>> {
         let key = (url.to_owned(), Sha256::digest(token.expose()).into());
         let mut arrays = self.arrays.lock();
-        let array =
-            arrays.entry(key).or_insert_with(|| FlashArray::new(&self.array_client, "array", url, token.clone()));
+        let array = arrays
+            .entry(key)
+            .or_insert_with(|| FlashArray::new(&self.array_client, "array", url, token.clone()));
         Ok(Arc::new(array.clone()))
     }
 

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use protector_http::{CallContext, Transport, TransportError, in_context};
-use protector_types::BoxFuture;
-use protector_workflow::{CallScope, FaultHook, Lease};
+use protector_types::{BoxFuture, Clock};
+use protector_workflow::{CallScope, FaultHook, Lease, ScaledClock, SystemClock};
 
 /// No request of a step is sent unless its deadline ends inside the lease.
 pub struct LeaseScope;
@@ -50,7 +50,9 @@ impl FaultHook for CrashAt {
         if number == at {
             // Straight to the file descriptor: nothing may be buffered when the process is gone.
             eprintln!("protector: crash point {number}: {point} {subject}");
-            let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+            let _ = std::process::Command::new("kill")
+                .args(["-9", &std::process::id().to_string()])
+                .status();
             // SIGKILL is on its way; nothing of this process may run on.
             std::process::abort();
         }
@@ -68,7 +70,11 @@ pub struct HookedTransport {
 
 #[async_trait]
 impl Transport for HookedTransport {
-    async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Result<Response<Bytes>, TransportError> {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
         let effect = !matches!(*request.method(), Method::GET | Method::HEAD);
         if !effect {
             return self.inner.send(request, deadline).await;
@@ -79,4 +85,25 @@ impl Transport for HookedTransport {
         self.hook.reached("http.before_answer", &path);
         answer
     }
+}
+
+/// Environment variables of tests that run real processes beside a fast simulated world: how many seconds pass in one
+/// real second, and the Unix time from which on they do, so that all processes show the same time.
+pub const CLOCK_SPEED: &str = "PROTECTOR_TEST_CLOCK_SPEED";
+/// See [`CLOCK_SPEED`].
+pub const CLOCK_ORIGIN: &str = "PROTECTOR_TEST_CLOCK_ORIGIN";
+
+/// The clock that the environment asks for, if it asks for one.
+pub fn test_clock() -> Option<Arc<dyn Clock>> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<f64>().ok();
+    let (speed, origin) = (number(CLOCK_SPEED)?, number(CLOCK_ORIGIN)?);
+    Some(shared_clock(speed, origin))
+}
+
+/// A clock that shows the same time in every process that has the same speed and origin (Unix seconds).
+pub fn shared_clock(speed: f64, origin: f64) -> Arc<dyn Clock> {
+    let now = SystemClock::new().now();
+    let real = now.timestamp_micros() as f64 / 1e6 - origin;
+    let ahead = chrono::Duration::microseconds((real * (speed - 1.0) * 1e6) as i64);
+    Arc::new(ScaledClock::new(speed, now + ahead))
 }

@@ -20,9 +20,9 @@ impl Listening {
     /// # Errors
     /// When the address is taken or not ours.
     pub async fn bind(address: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("[api] bind: cannot listen on {address}; is another process on that port?"))?;
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("[api] bind: cannot listen on {address}; is another process on that port?")
+        })?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }

@@ -6,6 +6,7 @@ pub mod array;
 pub mod cloud;
 pub mod control;
 pub mod faults;
+pub mod pair;
 pub mod serve;
 pub mod tls;
 pub mod world;

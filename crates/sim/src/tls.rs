@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::{
     ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
 };
 
 /// Why no certificate could be made.
@@ -17,6 +17,31 @@ pub enum TlsError {
     /// The server's configuration.
     #[error("the simulator could not set up TLS: {0}")]
     Config(#[from] rustls::Error),
+    /// Somebody else's certificate or key.
+    #[error("the simulator could not read the certificate or its key: {0}; both must be PEM")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+}
+
+/// A server configuration from somebody else's certificate (chain) and key, HTTP/1.1 only.
+pub fn server_config_from_pem(
+    certificate: &str,
+    key: &str,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    server_config(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)
+}
+
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// A certificate authority that lives as long as its world.
@@ -59,12 +84,6 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        server_config(vec![certificate.der().clone()], key)
     }
 }

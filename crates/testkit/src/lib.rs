@@ -1,1 +1,13 @@
-//! protector-testkit
+//! What several crates' tests share: a two-site harness on the demo's stage, the engine as a process that can be
+//! killed, an inventory of everything in both clouds and on both arrays, and the kill sweep.
+
+pub mod expect;
+pub mod inventory;
+pub mod process;
+pub mod sweep;
+pub mod two_sites;
+
+pub use inventory::Inventory;
+pub use process::{CrashPoint, EngineProcess};
+pub use sweep::{CaseEnd, Selection, SweepReport, sweep};
+pub use two_sites::TwoSites;

@@ -47,11 +47,9 @@ impl SplitMix {
     /// order in which things happen.
     pub fn keyed(seed: u64, key: &str) -> Self {
         // FNV-1a: stable across platforms and releases, unlike the standard hasher.
-        let hash = key
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325u64 ^ seed.rotate_left(17), |h, b| {
-                (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325u64 ^ seed.rotate_left(17), |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
         Self(hash)
     }
 }

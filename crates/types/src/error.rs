@@ -184,10 +184,7 @@ impl Refusal {
 
     /// The founding document's sentence for a peer that does not answer.
     pub fn peer_unreachable() -> Self {
-        Self::new(
-            Code::PeerUnreachable,
-            "Cannot modify protection group — remote site unreachable",
-        )
+        Self::new(Code::PeerUnreachable, "Cannot modify protection group — remote site unreachable")
     }
 
     /// A plan refused for all these reasons.
@@ -217,7 +214,11 @@ mod tests {
     #[test]
     fn a_refusal_shows_every_reason() {
         let refusal = Refusal::plan(vec![
-            Reason { code: Code::QuotaTooSmall, subject: Some("web-1".into()), message: "no cores".into() },
+            Reason {
+                code: Code::QuotaTooSmall,
+                subject: Some("web-1".into()),
+                message: "no cores".into(),
+            },
             Reason { code: Code::MappingMissing, subject: None, message: "no flavor".into() },
         ]);
         assert_eq!(refusal.code, Code::PlanRefused);

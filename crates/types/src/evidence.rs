@@ -32,8 +32,12 @@ impl Evidence {
 impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Source::Journal { operation, step, seq } => write!(f, "{operation} step {step} entry {seq}"),
-            Source::GroupRecord { group, version } => write!(f, "record of group {group} version {version}"),
+            Source::Journal { operation, step, seq } => {
+                write!(f, "{operation} step {step} entry {seq}")
+            }
+            Source::GroupRecord { group, version } => {
+                write!(f, "record of group {group} version {version}")
+            }
         }
     }
 }

@@ -91,14 +91,13 @@ impl fmt::Display for OperationId {
 impl FromStr for OperationId {
     type Err = BadId;
     fn from_str(text: &str) -> Result<Self, BadId> {
-        text.strip_prefix("op-")
-            .and_then(|rest| Uuid::parse_str(rest).ok())
-            .map(Self)
-            .ok_or_else(|| BadId {
+        text.strip_prefix("op-").and_then(|rest| Uuid::parse_str(rest).ok()).map(Self).ok_or_else(
+            || BadId {
                 kind: "operation",
                 expected: "op- followed by a UUID",
                 text: text.to_owned(),
-            })
+            },
+        )
     }
 }
 

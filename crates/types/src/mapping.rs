@@ -92,7 +92,10 @@ mod tests {
 
     #[test]
     fn an_id_wins_over_a_name() {
-        assert_eq!(resolve_reference("network", "1", &candidates()).map(|c| c.name.as_str()), Ok("web"));
+        assert_eq!(
+            resolve_reference("network", "1", &candidates()).map(|c| c.name.as_str()),
+            Ok("web")
+        );
     }
 
     #[test]

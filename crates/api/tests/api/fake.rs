@@ -87,6 +87,16 @@ impl FakeCore {
         self.refusal.lock().take().map_or(Ok(()), Err)
     }
 
+    /// One item that claims to have more behind it; nothing after it.
+    fn page<T>(&self, request: PageRequest, item: T, id: String) -> Page<T> {
+        let is_after = request.marker.as_deref() == Some(id.as_str());
+        self.seen.lock().pages.push(request);
+        match is_after {
+            true => Page { items: Vec::new(), more: false },
+            false => Page { items: vec![item], more: true },
+        }
+    }
+
     fn own(&self, project: &ProjectId, id: GroupId) -> Result<GroupDetail, Refusal> {
         if project.as_str() != PROJECT || id != group_id() {
             return Err(Refusal::new(
@@ -323,8 +333,7 @@ impl CoreApi for FakeCore {
         Ok(site())
     }
     async fn list_sites(&self, page: PageRequest) -> Result<Page<Site>, Refusal> {
-        self.seen.lock().pages.push(page);
-        Ok(Page { items: vec![site()], more: true })
+        Ok(self.page(page, site(), site_b().to_string()))
     }
     async fn site(&self, id: SiteId) -> Result<Site, Refusal> {
         let missing = || Refusal::new(Code::NotFound, format!("Site {id} does not exist"));
@@ -381,8 +390,8 @@ impl CoreApi for FakeCore {
         _: Option<GroupStatus>,
         page: PageRequest,
     ) -> Result<Page<GroupDetail>, Refusal> {
-        self.seen.lock().pages.push(page);
-        Ok(Page { items: self.own(project, group_id()).into_iter().collect(), more: true })
+        let detail = self.own(project, group_id())?;
+        Ok(self.page(page, detail, group_id().to_string()))
     }
     async fn group(&self, project: &ProjectId, id: GroupId) -> Result<GroupDetail, Refusal> {
         assert!(!*self.panics.lock(), "planted");
@@ -485,10 +494,8 @@ impl CoreApi for FakeCore {
         filter: OperationFilter,
         page: PageRequest,
     ) -> Result<Page<OperationRecord>, Refusal> {
-        let mut seen = self.seen.lock();
-        seen.pages.push(page);
-        seen.operation_filters.push(filter);
-        Ok(Page { items: vec![self.record.lock().clone()], more: true })
+        self.seen.lock().operation_filters.push(filter);
+        Ok(self.page(page, self.record.lock().clone(), operation_id().to_string()))
     }
     async fn operation(
         &self,

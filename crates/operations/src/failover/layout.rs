@@ -9,7 +9,11 @@ use protector_workflow::{OnFailure, Plan, PlannedStep};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{NAME, VERSION, plan::{Ready, ReadyMember}, stages};
+use super::{
+    NAME, VERSION,
+    plan::{Ready, ReadyMember},
+    stages,
+};
 use crate::{deps::Place, steps};
 
 /// Metadata that the driver writes itself; never copied.
@@ -57,7 +61,14 @@ struct ServerSteps {
 }
 
 impl Layout<'_> {
-    fn add(&mut self, id: &str, kind: &str, stage: usize, after: Vec<String>, input: impl Serialize) -> &mut PlannedStep {
+    fn add(
+        &mut self,
+        id: &str,
+        kind: &str,
+        stage: usize,
+        after: Vec<String>,
+        input: impl Serialize,
+    ) -> &mut PlannedStep {
         self.steps.push(PlannedStep {
             id: id.to_owned(),
             kind: kind.to_owned(),
@@ -75,7 +86,13 @@ impl Layout<'_> {
 
     fn source_volumes(&self, member: &ReadyMember<'_>) -> Vec<String> {
         let site = self.ready.places.source.site;
-        member.member.volumes.iter().filter_map(|v| v.placements.get(&site)).map(|p| p.array_volume.clone()).collect()
+        member
+            .member
+            .volumes
+            .iter()
+            .filter_map(|v| v.placements.get(&site))
+            .map(|p| p.array_volume.clone())
+            .collect()
     }
 
     fn all_source_volumes(&self) -> Vec<String> {
@@ -113,7 +130,9 @@ impl Layout<'_> {
         let was_locked = member.server.locked;
         let volumes = self.source_volumes(member);
         let reason = format!("fenced by Protector operation {}", self.request.operation_id);
-        self.add(&stop, "stop_server", 0, vec!["recheck".into()], input).subject.clone_from(&subject);
+        self.add(&stop, "stop_server", 0, vec!["recheck".into()], input)
+            .subject
+            .clone_from(&subject);
         let input = steps::lock_server::Input { place, server_id, was_locked, reason };
         self.add(&lock, "lock_server", 0, vec![stop], input).subject.clone_from(&subject);
         let input = steps::record_connections::Input { array, volumes };
@@ -139,14 +158,17 @@ impl Layout<'_> {
             volumes: self.all_source_volumes(),
         };
         // A final delta over a slow link may take hours; it is the tenant who cancels.
-        self.add("point", "await_replication", 1, vec!["snapshot".into()], input).deadline_sec = 6 * 3600;
+        self.add("point", "await_replication", 1, vec!["snapshot".into()], input).deadline_sec =
+            6 * 3600;
     }
 
     fn keypairs(&mut self) -> BTreeMap<String, String> {
         let mut made = BTreeMap::new();
         let ready = self.ready;
         for member in &ready.members {
-            let (Some(name), Some(public_key)) = (&member.key_name, &member.import_key) else { continue };
+            let (Some(name), Some(public_key)) = (&member.key_name, &member.import_key) else {
+                continue;
+            };
             if made.contains_key(name) {
                 continue;
             }
@@ -194,7 +216,9 @@ impl Layout<'_> {
                 port: port.clone(),
                 source_port_id: source_port_id.clone(),
             };
-            self.add(&id, "create_port", 4, vec!["recheck".into()], input).subject.clone_from(&subject);
+            self.add(&id, "create_port", 4, vec!["recheck".into()], input)
+                .subject
+                .clone_from(&subject);
             ids.push(id);
         }
         ids
@@ -209,14 +233,17 @@ impl Layout<'_> {
         for volume in &member.member.volumes {
             let Some(source) = volume.placements.get(&ready.places.source.site) else { continue };
             let v = volume.position;
-            let (clone, manage, dress) = (format!("m{m}.clone{v}"), format!("m{m}.manage{v}"), format!("m{m}.dress{v}"));
+            let (clone, manage, dress) =
+                (format!("m{m}.clone{v}"), format!("m{m}.manage{v}"), format!("m{m}.dress{v}"));
             let input = steps::clone_volume::Planned {
                 array: ready.places.target_array,
                 point_from: "point".into(),
                 source_volume: source.array_volume.clone(),
                 name: format!("{}-m{m}v{v}", self.suffix()),
             };
-            self.add(&clone, "clone_volume", 2, vec!["point".into()], input).subject.clone_from(&subject);
+            self.add(&clone, "clone_volume", 2, vec!["point".into()], input)
+                .subject
+                .clone_from(&subject);
             let input = steps::manage_volume::Planned {
                 place: ready.places.target.clone(),
                 array: ready.places.target_array,
@@ -227,9 +254,15 @@ impl Layout<'_> {
                 description: volume.description.clone(),
                 bootable: volume.bootable,
             };
-            self.add(&manage, "manage_volume", 3, vec![clone], with_source(&input, &source.volume_id))
-                .subject
-                .clone_from(&subject);
+            self.add(
+                &manage,
+                "manage_volume",
+                3,
+                vec![clone],
+                with_source(&input, &source.volume_id),
+            )
+            .subject
+            .clone_from(&subject);
             let mut metadata = volume.metadata.clone();
             metadata.retain(|key, _| !DRIVER_METADATA.contains(&key.as_str()));
             let mut last = manage.clone();
@@ -240,7 +273,9 @@ impl Layout<'_> {
                     metadata,
                     image_metadata: volume.image_metadata.clone(),
                 };
-                self.add(&dress, "dress_volume", 3, vec![manage.clone()], input).subject.clone_from(&subject);
+                self.add(&dress, "dress_volume", 3, vec![manage.clone()], input)
+                    .subject
+                    .clone_from(&subject);
                 last = dress;
             }
             made.push((v, manage, last));
@@ -301,7 +336,8 @@ impl Layout<'_> {
             server_group_from,
         };
         let subject = Some(spec.name.clone());
-        let step = self.add(&create, "create_server", 4, after, with_source(&planned, &member.server.id));
+        let step =
+            self.add(&create, "create_server", 4, after, with_source(&planned, &member.server.id));
         step.subject.clone_from(&subject);
         step.deadline_sec = 3600;
         let last = if member.server.status == "ACTIVE" {
@@ -309,10 +345,20 @@ impl Layout<'_> {
         } else {
             self.settle_power(m, &create, ready.places.target.clone(), subject)
         };
-        ServerSteps { last, made_by: create, volumes: volumes.into_iter().map(|(v, manage, _)| (v, manage)).collect() }
+        ServerSteps {
+            last,
+            made_by: create,
+            volumes: volumes.into_iter().map(|(v, manage, _)| (v, manage)).collect(),
+        }
     }
 
-    fn settle_power(&mut self, m: usize, create: &str, place: Place, subject: Option<String>) -> String {
+    fn settle_power(
+        &mut self,
+        m: usize,
+        create: &str,
+        place: Place,
+        subject: Option<String>,
+    ) -> String {
         let id = format!("m{m}.power");
         let input = steps::settle_power::Planned { place, server_from: create.to_owned() };
         self.add(&id, "settle_power", 4, vec![create.to_owned()], input).subject = subject;

@@ -63,15 +63,23 @@ impl Definition for Failover {
             "recheck" => Arc::new(Erased(steps::recheck::Recheck(deps))),
             "stop_server" => Arc::new(Erased(steps::stop_server::StopServer(deps))),
             "lock_server" => Arc::new(Erased(steps::lock_server::LockServer(deps))),
-            "record_connections" => Arc::new(Erased(steps::record_connections::RecordConnections(deps))),
-            "disconnect_volumes" => Arc::new(Erased(steps::disconnect_volumes::DisconnectVolumes(deps))),
+            "record_connections" => {
+                Arc::new(Erased(steps::record_connections::RecordConnections(deps)))
+            }
+            "disconnect_volumes" => {
+                Arc::new(Erased(steps::disconnect_volumes::DisconnectVolumes(deps)))
+            }
             "snapshot_group" => Arc::new(Erased(steps::snapshot_group::SnapshotGroup(deps))),
-            "await_replication" => Arc::new(Erased(steps::await_replication::AwaitReplication(deps))),
+            "await_replication" => {
+                Arc::new(Erased(steps::await_replication::AwaitReplication(deps)))
+            }
             "clone_volume" => Arc::new(Erased(steps::clone_volume::CloneVolume(deps))),
             "manage_volume" => Arc::new(Erased(steps::manage_volume::ManageVolume(deps))),
             "dress_volume" => Arc::new(Erased(steps::dress_volume::DressVolume(deps))),
             "import_keypair" => Arc::new(Erased(steps::import_keypair::ImportKeypair(deps))),
-            "create_server_group" => Arc::new(Erased(steps::create_server_group::CreateServerGroup(deps))),
+            "create_server_group" => {
+                Arc::new(Erased(steps::create_server_group::CreateServerGroup(deps)))
+            }
             "create_port" => Arc::new(Erased(steps::create_port::CreatePort(deps))),
             "create_server" => Arc::new(Erased(steps::create_server::CreateServer(deps))),
             "refuse" => Arc::new(Erased(steps::refuse::Refuse)),
@@ -113,7 +121,11 @@ pub fn result_data(state: &State) -> Value {
         if *state.step(index) != StepState::Done {
             continue;
         }
-        let old = step.input.get("source_id").or_else(|| step.input.get("source_port_id")).and_then(Value::as_str);
+        let old = step
+            .input
+            .get("source_id")
+            .or_else(|| step.input.get("source_port_id"))
+            .and_then(Value::as_str);
         match step.kind.as_str() {
             "create_server" => {
                 instances_created += 1;
@@ -123,14 +135,17 @@ pub fn result_data(state: &State) -> Value {
             }
             "manage_volume" => {
                 volumes_managed += 1;
-                if let (Some(old), Ok(new)) = (old, outputs.get::<steps::manage_volume::Output>(&step.id)) {
+                if let (Some(old), Ok(new)) =
+                    (old, outputs.get::<steps::manage_volume::Output>(&step.id))
+                {
                     volumes[old] = json!(new.volume_id);
                 }
             }
             "create_port" => {
                 if let Ok(new) = outputs.get::<steps::create_port::Output>(&step.id) {
                     let member = step.subject.clone().unwrap_or_default();
-                    not_preserved.extend(new.not_preserved.iter().map(|what| format!("{member}: {what}")));
+                    not_preserved
+                        .extend(new.not_preserved.iter().map(|what| format!("{member}: {what}")));
                     if let Some(old) = old {
                         ports[old] = json!(new.port_id);
                     }
@@ -144,7 +159,9 @@ pub fn result_data(state: &State) -> Value {
         not_preserved.extend(facts.not_preserved.iter().cloned());
     }
     let switched = state.past_no_return();
-    let site = facts.as_ref().map(|f| if switched { f.target_site.clone() } else { f.source_site.clone() });
+    let site = facts
+        .as_ref()
+        .map(|f| if switched { f.target_site.clone() } else { f.source_site.clone() });
     json!({
         "instances_created": instances_created,
         "volumes_managed": volumes_managed,

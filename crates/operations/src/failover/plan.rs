@@ -70,7 +70,8 @@ pub struct Ready<'a> {
 pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let target_site = request.group.current_secondary_site_id();
     let places = facts::places(request, target_site)?;
-    let names = |site: SiteId| request.site_names.get(&site).cloned().unwrap_or_else(|| site.to_string());
+    let names =
+        |site: SiteId| request.site_names.get(&site).cloned().unwrap_or_else(|| site.to_string());
     let (source_name, target_name) = (names(places.source.site), names(target_site));
     let array_group = request.group.array_group_name();
     let (source, target) =
@@ -84,7 +85,17 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let members: Vec<_> = request
         .members
         .iter()
-        .filter_map(|member| ready_member(member, &places, &source, &target, &mappings, &mut not_preserved, &mut reasons))
+        .filter_map(|member| {
+            ready_member(
+                member,
+                &places,
+                &source,
+                &target,
+                &mappings,
+                &mut not_preserved,
+                &mut reasons,
+            )
+        })
         .collect();
     check_replication(request, &source, &target, &mut reasons);
     check_quota(&members, &target, &mut reasons);
@@ -106,7 +117,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         places,
     };
     let plan = layout::lay_out(request, &ready);
-    plan.validate().map_err(|error| Refusal::new(Code::Internal, format!("the plan is not well formed: {error}")))?;
+    plan.validate().map_err(|error| {
+        Refusal::new(Code::Internal, format!("the plan is not well formed: {error}"))
+    })?;
     Ok(plan)
 }
 
@@ -127,17 +140,21 @@ fn ready_member<'a>(
         .ports
         .iter()
         .map(|spec| {
-            resolve::port(member, spec, target, mappings, not_preserved, reasons).map(|port| (spec.id.clone(), port))
+            resolve::port(member, spec, target, mappings, not_preserved, reasons)
+                .map(|port| (spec.id.clone(), port))
         })
         .collect();
     let (key_name, import_key) = keypair(member, target, not_preserved);
-    let availability_zone = member.spec.availability_zone.clone().filter(|az| target.availability_zones.contains(az));
+    let availability_zone =
+        member.spec.availability_zone.clone().filter(|az| target.availability_zones.contains(az));
     if availability_zone.is_none() && member.spec.availability_zone.is_some() {
         let zone = member.spec.availability_zone.as_deref().unwrap_or_default();
-        not_preserved.push(format!("{name}: availability zone {zone} (the target has no such zone)"));
+        not_preserved
+            .push(format!("{name}: availability zone {zone} (the target has no such zone)"));
     }
     let server_group_id = member.spec.server_group.as_ref().and_then(|wanted| {
-        let same = |g: &&protector_ports::ServerGroup| g.name == wanted.name && g.policy == wanted.policy;
+        let same =
+            |g: &&protector_ports::ServerGroup| g.name == wanted.name && g.policy == wanted.policy;
         target.server_groups.iter().find(same).map(|g| g.id.clone())
     });
     Some(ReadyMember {
@@ -161,7 +178,9 @@ fn source_server<'a>(
 ) -> Option<&'a Server> {
     let name = member.spec.name.as_str();
     let mut not_ready = |message: String| reasons.add(Code::MemberNotReady, Some(name), message);
-    let Some(server) = member.servers.get(&places.source.site).and_then(|id| source.servers.get(id)) else {
+    let Some(server) =
+        member.servers.get(&places.source.site).and_then(|id| source.servers.get(id))
+    else {
         not_ready("its server no longer exists at the current primary; remove the member".into());
         return None;
     };
@@ -190,7 +209,9 @@ fn source_server<'a>(
         let recorded_size = member
             .volumes
             .iter()
-            .find(|v| v.placements.get(&places.source.site).is_some_and(|p| p.volume_id == volume.id))
+            .find(|v| {
+                v.placements.get(&places.source.site).is_some_and(|p| p.volume_id == volume.id)
+            })
             .map_or(0, |v| v.size_gib);
         if volume.size_gib != recorded_size {
             not_ready(format!(
@@ -212,19 +233,30 @@ fn keypair(
     match (&member.spec.public_key, target.keypairs.iter().find(|k| k.name == *name)) {
         (Some(wanted), Some(there)) if wanted.trim() != there.public_key.trim() => {
             // Another key under the same name: never start the server with a stranger's key.
-            not_preserved.push(format!("{}: keypair {name} (another key has that name at the target)", member.spec.name));
+            not_preserved.push(format!(
+                "{}: keypair {name} (another key has that name at the target)",
+                member.spec.name
+            ));
             (None, None)
         }
         (_, Some(_)) => (Some(name.clone()), None),
         (Some(wanted), None) => (Some(name.clone()), Some(wanted.clone())),
         (None, None) => {
-            not_preserved.push(format!("{}: keypair {name} (its public key could not be read)", member.spec.name));
+            not_preserved.push(format!(
+                "{}: keypair {name} (its public key could not be read)",
+                member.spec.name
+            ));
             (None, None)
         }
     }
 }
 
-fn check_replication(request: &PlanRequest, source: &SourceFacts, target: &TargetFacts, reasons: &mut Reasons) {
+fn check_replication(
+    request: &PlanRequest,
+    source: &SourceFacts,
+    target: &TargetFacts,
+    reasons: &mut Reasons,
+) {
     let mut not_ready = |message: String| reasons.add(Code::ReplicationNotReady, None, message);
     match source.links.iter().find(|l| l.remote == target.array.name) {
         None => not_ready(format!(
@@ -232,7 +264,10 @@ fn check_replication(request: &PlanRequest, source: &SourceFacts, target: &Targe
             source.array.name, target.array.name
         )),
         Some(link) if !link.is_usable() => {
-            not_ready(format!("the replication link {} -> {} is {}", source.array.name, link.remote, link.status));
+            not_ready(format!(
+                "the replication link {} -> {} is {}",
+                source.array.name, link.remote, link.status
+            ));
         }
         Some(_) => {}
     }
@@ -241,7 +276,10 @@ fn check_replication(request: &PlanRequest, source: &SourceFacts, target: &Targe
         return;
     };
     if !group.targets.iter().any(|(name, allowed)| *name == target.array.name && *allowed) {
-        not_ready(format!("array {} does not allow the group to replicate to it; set the policy again", target.array.name));
+        not_ready(format!(
+            "array {} does not allow the group to replicate to it; set the policy again",
+            target.array.name
+        ));
     }
     let site = request.group.current_primary_site_id;
     for member in &request.members {
@@ -250,7 +288,10 @@ fn check_replication(request: &PlanRequest, source: &SourceFacts, target: &Targe
                 reasons.add(
                     Code::ReplicationNotReady,
                     Some(&member.spec.name),
-                    format!("volume {} is not in the array's protection group; refresh the member", volume.array_volume),
+                    format!(
+                        "volume {} is not in the array's protection group; refresh the member",
+                        volume.array_volume
+                    ),
                 );
             }
         }
@@ -305,7 +346,9 @@ fn target_pool(
     let wanted = volume_type.and_then(|t| t.extra_specs.get("volume_backend_name"));
     let fits = |pool: &&BackendPool| match (wanted, &pool.backend_name) {
         (Some(wanted), Some(has)) => wanted == has,
-        (Some(wanted), None) => pool.name.split('@').nth(1).is_some_and(|b| b.split('#').next() == Some(wanted)),
+        (Some(wanted), None) => {
+            pool.name.split('@').nth(1).is_some_and(|b| b.split('#').next() == Some(wanted))
+        }
         (None, _) => true,
     };
     let pools: Vec<_> = target.pools.iter().filter(fits).collect();
@@ -315,7 +358,8 @@ fn target_pool(
             reasons.add(
                 Code::SiteError,
                 None,
-                "no Cinder backend at the target fits the volume type; set the site's cinder_host".to_owned(),
+                "no Cinder backend at the target fits the volume type; set the site's cinder_host"
+                    .to_owned(),
             );
             None
         }
@@ -324,7 +368,10 @@ fn target_pool(
             reasons.add(
                 Code::SiteError,
                 None,
-                format!("several Cinder backends at the target fit ({}); set the site's cinder_host", names.join(", ")),
+                format!(
+                    "several Cinder backends at the target fit ({}); set the site's cinder_host",
+                    names.join(", ")
+                ),
             );
             None
         }

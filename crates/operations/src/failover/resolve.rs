@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use protector_core::PlanRequest;
 use protector_ports::{Flavor, Network, NewPort, PortAddress, Quota};
-use protector_types::{Candidate, Code, FlavorSpec, Mapping, MappingError, Member, PortSpec, resolve_reference};
+use protector_types::{
+    Candidate, Code, FlavorSpec, Mapping, MappingError, Member, PortSpec, resolve_reference,
+};
 
 use crate::facts::{Reasons, SourceFacts, TargetFacts};
 
@@ -51,7 +53,11 @@ impl ResolvedMapping {
 }
 
 fn invalid(kind: &str, side: &str, error: &MappingError, reasons: &mut Reasons) {
-    reasons.add(Code::MappingInvalid, Some(&format!("{kind}_mapping")), format!("at the {side} site, {error}"));
+    reasons.add(
+        Code::MappingInvalid,
+        Some(&format!("{kind}_mapping")),
+        format!("at the {side} site, {error}"),
+    );
 }
 
 /// Flavors as candidates.
@@ -77,10 +83,19 @@ pub struct Mappings {
 impl Mappings {
     /// From the group's standing mappings and the request's. The standing ones read primary -> secondary; a group that
     /// runs at its secondary reads them backwards.
-    pub fn new(request: &PlanRequest, source: &SourceFacts, target: &TargetFacts, reasons: &mut Reasons) -> Self {
+    pub fn new(
+        request: &PlanRequest,
+        source: &SourceFacts,
+        target: &TargetFacts,
+        reasons: &mut Reasons,
+    ) -> Self {
         let forward = request.group.current_primary_site_id == request.group.primary_site_id;
         let direct = |mapping: &Mapping| -> Mapping {
-            if forward { mapping.clone() } else { mapping.iter().map(|(k, v)| (v.clone(), k.clone())).collect() }
+            if forward {
+                mapping.clone()
+            } else {
+                mapping.iter().map(|(k, v)| (v.clone(), k.clone())).collect()
+            }
         };
         let standing = &request.group.mappings;
         Self {
@@ -115,7 +130,8 @@ pub fn flavor<'a>(
     reasons: &mut Reasons,
 ) -> Option<&'a Flavor> {
     // Nova shows no flavor id from 2.47 on: find it by name, to honour a mapping that names the id.
-    let source_id = source.flavors.iter().find(|f| f.name == spec.name).map_or("", |f| f.id.as_str());
+    let source_id =
+        source.flavors.iter().find(|f| f.name == spec.name).map_or("", |f| f.id.as_str());
     let mapped = mappings.flavor.get(source_id, &spec.name);
     let found = match mapped {
         Some(candidate) => target.flavors.iter().find(|f| f.id == candidate.id),
@@ -157,7 +173,10 @@ pub fn port(
                     reasons.add(
                         Code::MappingMissing,
                         Some(name),
-                        format!("network {:?} is not mapped: {error}; give it in network_mapping", spec.network_name),
+                        format!(
+                            "network {:?} is not mapped: {error}; give it in network_mapping",
+                            spec.network_name
+                        ),
                     );
                     return None;
                 }
@@ -165,15 +184,17 @@ pub fn port(
         }
     };
     let fixed_ips = addresses(name, spec, &network_id, target, not_preserved, reasons);
-    let mac_taken = target
-        .ports
-        .iter()
-        .find(|p| p.network_id == network_id && p.mac_address.eq_ignore_ascii_case(&spec.mac_address));
+    let mac_taken = target.ports.iter().find(|p| {
+        p.network_id == network_id && p.mac_address.eq_ignore_ascii_case(&spec.mac_address)
+    });
     if let Some(taken) = mac_taken {
         reasons.add(
             Code::MemberNotReady,
             Some(name),
-            format!("MAC {} is in use at the target by port {}; delete that port", spec.mac_address, taken.id),
+            format!(
+                "MAC {} is in use at the target by port {}; delete that port",
+                spec.mac_address, taken.id
+            ),
         );
     }
     let security_groups = spec

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protector_ports::RecoveryPoint;
-use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use protector_types::{DomainEffect, ReplicationStatus};
+use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Makes the step.
 pub struct AwaitReplication(pub Deps);
@@ -46,8 +50,10 @@ impl Step for AwaitReplication {
 
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<RecoveryPoint> {
         let array = attempt!(input.array.array(&self.0).await, outcome::found);
-        let point =
-            attempt!(array.recovery_point(&input.source_array, &input.array_group, &input.suffix).await, outcome::found);
+        let point = attempt!(
+            array.recovery_point(&input.source_array, &input.array_group, &input.suffix).await,
+            outcome::found
+        );
         match point {
             Some(point) if point.is_usable_for(&input.volumes) => Found::Present(Done {
                 effects: vec![DomainEffect::Replicated {
@@ -61,7 +67,12 @@ impl Step for AwaitReplication {
                 "the replicated snapshot {} lacks volumes of the group; refresh the members and sync",
                 point.name
             ))),
-            Some(point) => Found::Pending(format!("{} is {}.{}% sent", point.name, point.progress_milli / 10, point.progress_milli % 10)),
+            Some(point) => Found::Pending(format!(
+                "{} is {}.{}% sent",
+                point.name,
+                point.progress_milli / 10,
+                point.progress_milli % 10
+            )),
             None => Found::Pending("the final snapshot is not listed at the target yet".into()),
         }
     }

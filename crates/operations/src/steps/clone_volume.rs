@@ -9,7 +9,11 @@ use protector_ports::{ArrayVolume, DestroyPermit, PortError, RecoveryPoint, Volu
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Key of our tag on array volumes; its value is the operation.
 pub const OPERATION_TAG: &str = "operation";
@@ -74,7 +78,8 @@ impl Step for CloneVolume {
 
     async fn find(&self, cx: &StepCx, input: &Input) -> Found<ArrayVolume> {
         let array = attempt!(input.array.array(&self.0).await, outcome::found);
-        let volume = attempt!(array.volume(&VolumeKey::Name(input.name.clone())).await, outcome::found);
+        let volume =
+            attempt!(array.volume(&VolumeKey::Name(input.name.clone())).await, outcome::found);
         let tag = (OPERATION_TAG.to_owned(), cx.operation().to_string());
         attempt!(array.tag_volume(&volume.name, &[tag]).await, outcome::found);
         Found::present(volume)
@@ -82,7 +87,8 @@ impl Step for CloneVolume {
 
     async fn undo(&self, cx: &StepCx, input: &Input, output: Option<ArrayVolume>) -> Undo {
         let array = attempt!(input.array.array(&self.0).await, outcome::undo);
-        let key = output.map_or_else(|| VolumeKey::Name(input.name.clone()), |v| VolumeKey::Serial(v.serial));
+        let key = output
+            .map_or_else(|| VolumeKey::Name(input.name.clone()), |v| VolumeKey::Serial(v.serial));
         match array.destroy_volume(&key, &DestroyPermit::made_by(cx.evidence())).await {
             Ok(()) | Err(PortError::Absent { .. }) => Undo::Done(None),
             Err(error) => outcome::undo(error),

@@ -8,7 +8,11 @@ use protector_ports::{DestroyPermit, NetworkPort, NewPort, PortError, PortFilter
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct CreatePort(pub Deps);
@@ -115,5 +119,10 @@ fn output(input: &Input, port: &NetworkPort) -> Output {
     {
         not_preserved.push(format!("MAC {mac} (is {})", port.mac_address));
     }
-    Output { port_id: port.id.clone(), mac_address: port.mac_address.clone(), ip_addresses: has, not_preserved }
+    Output {
+        port_id: port.id.clone(),
+        mac_address: port.mac_address.clone(),
+        ip_addresses: has,
+        not_preserved,
+    }
 }

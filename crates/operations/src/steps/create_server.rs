@@ -5,12 +5,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protector_ports::{Cloud, DestroyPermit, NewServer, NewServerVolume, PortResult, Server, ServerFilter, absent_as_none};
+use protector_ports::{
+    Cloud, DestroyPermit, NewServer, NewServerVolume, PortResult, Server, ServerFilter,
+    absent_as_none,
+};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
 use super::{create_port, manage_volume};
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct CreateServer(pub Deps);
@@ -122,7 +129,11 @@ impl Step for CreateServer {
         if server.task_state.as_deref() == Some("deleting") {
             return Undo::Pending(format!("server {} is being deleted", server.name));
         }
-        match cloud.compute().delete_server(&server.id, &DestroyPermit::made_by(cx.evidence())).await {
+        match cloud
+            .compute()
+            .delete_server(&server.id, &DestroyPermit::made_by(cx.evidence()))
+            .await
+        {
             Ok(()) => Undo::Pending(format!("server {} is being deleted", server.name)),
             Err(error) => outcome::undo(error),
         }

@@ -6,7 +6,11 @@ use protector_ports::{DestroyPermit, PortError};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct CreateServerGroup(pub Deps);
@@ -54,13 +58,19 @@ impl Step for CreateServerGroup {
     async fn undo(&self, cx: &StepCx, input: &Input, _output: Option<String>) -> Undo {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
         let groups = attempt!(cloud.compute().server_groups().await, outcome::undo);
-        let Some(group) = groups.into_iter().find(|g| g.name == input.name && g.policy == input.policy) else {
+        let Some(group) =
+            groups.into_iter().find(|g| g.name == input.name && g.policy == input.policy)
+        else {
             return Undo::Done(None);
         };
         if !group.members.is_empty() {
             return Undo::Done(Some(format!("server group {} is in use and stays", input.name)));
         }
-        match cloud.compute().delete_server_group(&group.id, &DestroyPermit::made_by(cx.evidence())).await {
+        match cloud
+            .compute()
+            .delete_server_group(&group.id, &DestroyPermit::made_by(cx.evidence()))
+            .await
+        {
             Ok(()) | Err(PortError::Absent { .. }) => Undo::Done(None),
             Err(error) => outcome::undo(error),
         }

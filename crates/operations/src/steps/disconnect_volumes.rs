@@ -8,7 +8,11 @@ use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo}
 use serde::{Deserialize, Serialize};
 
 use super::record_connections::VolumeConnections;
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Makes the step.
 pub struct DisconnectVolumes(pub Deps);
@@ -45,12 +49,13 @@ impl Step for DisconnectVolumes {
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<()> {
         let array = attempt!(input.array.array(&self.0).await, outcome::outcome);
         let permit = DestroyPermit::fence(cx.evidence());
-        let calls = input.volumes.iter().flat_map(|v| v.connections.iter().map(move |c| (v, c))).map(
-            |(volume, connection)| {
-                let (array, permit) = (&array, &permit);
-                async move { array.disconnect(&volume.volume, connection, permit).await }
-            },
-        );
+        let calls =
+            input.volumes.iter().flat_map(|v| v.connections.iter().map(move |c| (v, c))).map(
+                |(volume, connection)| {
+                    let (array, permit) = (&array, &permit);
+                    async move { array.disconnect(&volume.volume, connection, permit).await }
+                },
+            );
         for result in futures::future::join_all(calls).await {
             attempt!(result, outcome::outcome);
         }

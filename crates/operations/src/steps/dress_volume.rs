@@ -8,7 +8,11 @@ use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo}
 use serde::{Deserialize, Serialize};
 
 use super::manage_volume;
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct DressVolume(pub Deps);
@@ -52,10 +56,16 @@ impl Step for DressVolume {
         let cloud = attempt!(input.planned.place.cloud(&self.0).await, outcome::outcome);
         let storage = cloud.block_storage();
         if !input.planned.metadata.is_empty() {
-            attempt!(storage.set_metadata(&input.volume_id, &input.planned.metadata).await, outcome::outcome);
+            attempt!(
+                storage.set_metadata(&input.volume_id, &input.planned.metadata).await,
+                outcome::outcome
+            );
         }
         if !input.planned.image_metadata.is_empty() {
-            attempt!(storage.set_image_metadata(&input.volume_id, &input.planned.image_metadata).await, outcome::outcome);
+            attempt!(
+                storage.set_image_metadata(&input.volume_id, &input.planned.image_metadata).await,
+                outcome::outcome
+            );
         }
         Outcome::done(())
     }
@@ -66,7 +76,9 @@ impl Step for DressVolume {
         let holds = |have: &BTreeMap<String, String>, want: &BTreeMap<String, String>| {
             want.iter().all(|(key, value)| have.get(key) == Some(value))
         };
-        if holds(&volume.metadata, &input.planned.metadata) && holds(&volume.image_metadata, &input.planned.image_metadata) {
+        if holds(&volume.metadata, &input.planned.metadata)
+            && holds(&volume.image_metadata, &input.planned.image_metadata)
+        {
             Found::present(())
         } else {
             Found::Absent

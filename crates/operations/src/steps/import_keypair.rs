@@ -6,7 +6,11 @@ use protector_ports::{Keypair, PortError};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct ImportKeypair(pub Deps);
@@ -47,7 +51,11 @@ impl Step for ImportKeypair {
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
         let keypairs = attempt!(cloud.compute().keypairs().await, outcome::found);
-        if keypairs.iter().any(|k| k.name == input.name) { Found::present(()) } else { Found::Absent }
+        if keypairs.iter().any(|k| k.name == input.name) {
+            Found::present(())
+        } else {
+            Found::Absent
+        }
     }
 
     async fn undo(&self, _cx: &StepCx, _input: &Input, _output: Option<()>) -> Undo {

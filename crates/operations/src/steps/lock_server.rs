@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place, service_cloud}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place, service_cloud},
+    outcome,
+};
 
 /// Makes the step.
 pub struct LockServer(pub Deps);
@@ -50,9 +54,10 @@ impl Step for LockServer {
         match cloud.compute().server(&input.server_id).await {
             Ok(server) if server.locked => Found::present(()),
             Ok(_) => Found::Absent,
-            Err(error) if error.is_absent() => {
-                Found::Broken(StepError::new(format!("server {} no longer exists", input.server_id)))
-            }
+            Err(error) if error.is_absent() => Found::Broken(StepError::new(format!(
+                "server {} no longer exists",
+                input.server_id
+            ))),
             Err(error) => outcome::found(error),
         }
     }

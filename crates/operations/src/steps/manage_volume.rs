@@ -5,11 +5,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use protector_ports::{ArrayVolume, Cloud, DestroyPermit, ManageVolume as ManageRequest, PortResult, Volume, VolumeKey, absent_as_none};
+use protector_ports::{
+    ArrayVolume, Cloud, DestroyPermit, ManageVolume as ManageRequest, PortResult, Volume,
+    VolumeKey, absent_as_none,
+};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps, Place},
+    outcome,
+};
 
 /// Metadata key of our marker while the volume is `managing`.
 pub const MARKER_KEY: &str = "protector";
@@ -91,7 +98,8 @@ impl Step for ManageVolume {
 
     async fn find(&self, cx: &StepCx, input: &Input) -> Found<Output> {
         let cloud = attempt!(input.planned.place.cloud(&self.0).await, outcome::found);
-        let Some(volume) = attempt!(self.look(cx, input, cloud.as_ref()).await, outcome::found) else {
+        let Some(volume) = attempt!(self.look(cx, input, cloud.as_ref()).await, outcome::found)
+        else {
             return Found::Absent;
         };
         match volume.status.as_str() {
@@ -100,7 +108,9 @@ impl Step for ManageVolume {
                 Found::present(self.output(input, &volume))
             }
             // The API shows `managing` as `creating` and `error_managing` as `error`.
-            "managing" | "creating" => Found::Pending(format!("volume {} is {}", volume.id, volume.status)),
+            "managing" | "creating" => {
+                Found::Pending(format!("volume {} is {}", volume.id, volume.status))
+            }
             // A later step has attached it already: a resumed engine looks late.
             "in-use" | "attaching" | "reserved" => Found::present(self.output(input, &volume)),
             other => Found::Broken(StepError::new(format!(
@@ -122,7 +132,9 @@ impl Step for ManageVolume {
             return Undo::Done(None);
         };
         match volume.status.as_str() {
-            "deleting" | "managing" | "creating" | "detaching" => Undo::Pending(format!("volume {} is {}", volume.id, volume.status)),
+            "deleting" | "managing" | "creating" | "detaching" => {
+                Undo::Pending(format!("volume {} is {}", volume.id, volume.status))
+            }
             "error_deleting" => Undo::Failed(StepError::new(format!(
                 "volume {} could not be deleted at the target; delete it there and retry",
                 volume.id
@@ -162,12 +174,18 @@ impl ManageVolume {
     }
 
     /// Hint first; then the array's name of our serial; then our metadata.
-    async fn look(&self, cx: &StepCx, input: &Input, cloud: &dyn Cloud) -> PortResult<Option<Volume>> {
+    async fn look(
+        &self,
+        cx: &StepCx,
+        input: &Input,
+        cloud: &dyn Cloud,
+    ) -> PortResult<Option<Volume>> {
         if let Some(id) = self.0.hinted(&cx.marker()) {
             return absent_as_none(cloud.block_storage().volume(&id).await);
         }
         let array = input.planned.array.array(&self.0).await?;
-        let on_array = absent_as_none(array.volume(&VolumeKey::Serial(input.clone.serial.clone())).await)?;
+        let on_array =
+            absent_as_none(array.volume(&VolumeKey::Serial(input.clone.serial.clone())).await)?;
         let renamed = on_array.as_ref().and_then(|v| {
             let name = v.name.rsplit("::").next().unwrap_or(&v.name);
             name.strip_prefix("volume-")?.strip_suffix("-cinder").map(str::to_owned)

@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Makes the step.
 pub struct Recheck(pub Deps);
@@ -51,7 +55,8 @@ impl Recheck {
     async fn look(&self, input: &Input) -> Found<()> {
         let source = attempt!(input.source.array(&self.0).await, outcome::found);
         let target = attempt!(input.target.array(&self.0).await, outcome::found);
-        let (group, target_info) = futures::join!(source.group(&input.array_group), target.identify());
+        let (group, target_info) =
+            futures::join!(source.group(&input.array_group), target.identify());
         let group = match group {
             Ok(group) => group,
             Err(error) if error.is_absent() => {
@@ -63,7 +68,8 @@ impl Recheck {
             Err(error) => return outcome::found(error),
         };
         attempt!(target_info, outcome::found);
-        let missing: Vec<_> = input.volumes.iter().filter(|v| !group.volumes.contains(*v)).cloned().collect();
+        let missing: Vec<_> =
+            input.volumes.iter().filter(|v| !group.volumes.contains(*v)).cloned().collect();
         if !missing.is_empty() {
             return Found::Broken(StepError::new(format!(
                 "volumes {} are no longer in the array's protection group {}; refresh the members",

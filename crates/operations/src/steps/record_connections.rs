@@ -6,7 +6,11 @@ use protector_ports::ArrayConnection;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Makes the step.
 pub struct RecordConnections(pub Deps);
@@ -53,9 +57,13 @@ impl Step for RecordConnections {
         let mut recorded = Vec::with_capacity(input.volumes.len());
         for (volume, connections) in futures::future::join_all(reads).await {
             match connections {
-                Ok(connections) => recorded.push(VolumeConnections { volume: volume.clone(), connections }),
+                Ok(connections) => {
+                    recorded.push(VolumeConnections { volume: volume.clone(), connections })
+                }
                 Err(error) if error.is_absent() => {
-                    return Found::Broken(StepError::new(format!("array volume {volume} no longer exists")));
+                    return Found::Broken(StepError::new(format!(
+                        "array volume {volume} no longer exists"
+                    )));
                 }
                 Err(error) => return outcome::found(error),
             }

@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct SettlePower(pub Deps);
@@ -51,7 +55,9 @@ impl Step for SettlePower {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
         let server = attempt!(cloud.compute().server(&input.server_id).await, outcome::found);
         match server.status.as_str() {
-            _ if server.task_state.is_some() => Found::Pending("the server is being stopped".into()),
+            _ if server.task_state.is_some() => {
+                Found::Pending("the server is being stopped".into())
+            }
             "SHUTOFF" => Found::present(()),
             "ACTIVE" => Found::Absent,
             other => Found::Broken(StepError::new(format!("server {} is {other}", server.name))),

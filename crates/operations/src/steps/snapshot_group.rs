@@ -8,7 +8,11 @@ use protector_ports::PortError;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Makes the step.
 pub struct SnapshotGroup(pub Deps);

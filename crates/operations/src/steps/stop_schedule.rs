@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps},
+    outcome,
+};
 
 /// Makes the step.
 pub struct StopSchedule(pub Deps);

@@ -6,7 +6,11 @@ use protector_ports::PortError;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct StopServer(pub Deps);
@@ -50,10 +54,14 @@ impl Step for StopServer {
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
         match cloud.compute().server(&input.server_id).await {
-            Ok(server) if server.status == "SHUTOFF" && server.task_state.is_none() => Found::present(()),
-            Ok(server) if server.task_state.is_some() => {
-                Found::Pending(format!("server is {} ({})", server.status, server.task_state.unwrap_or_default()))
+            Ok(server) if server.status == "SHUTOFF" && server.task_state.is_none() => {
+                Found::present(())
             }
+            Ok(server) if server.task_state.is_some() => Found::Pending(format!(
+                "server is {} ({})",
+                server.status,
+                server.task_state.unwrap_or_default()
+            )),
             Ok(server) if server.status == "ACTIVE" => Found::Absent,
             Ok(server) => Found::Broken(StepError::new(format!(
                 "server {} is {}; it can be stopped only from ACTIVE",
@@ -75,7 +83,9 @@ impl Step for StopServer {
         let server = match cloud.compute().server(&input.server_id).await {
             Ok(server) => server,
             Err(PortError::Absent { .. }) => {
-                return Undo::Done(Some("the server no longer exists and was not started again".into()));
+                return Undo::Done(Some(
+                    "the server no longer exists and was not started again".into(),
+                ));
             }
             Err(error) => return outcome::undo(error),
         };

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use protector_types::{DomainEffect, GroupId, GroupStatus, MemberId, NewPlacement, SiteId, VolumePlacement};
+use protector_types::{
+    DomainEffect, GroupId, GroupStatus, MemberId, NewPlacement, SiteId, VolumePlacement,
+};
 use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 

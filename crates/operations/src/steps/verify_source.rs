@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use crate::{attempt, deps::{ArrayPlace, Deps, Place}, outcome};
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps, Place},
+    outcome,
+};
 
 /// Makes the step.
 pub struct VerifySource(pub Deps);
@@ -42,8 +46,10 @@ impl Step for VerifySource {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
         let array = attempt!(input.array.array(&self.0).await, outcome::found);
         let connections = input.volumes.iter().map(|v| array.connections(v));
-        let (server, connections) =
-            futures::join!(cloud.compute().server(&input.server_id), futures::future::join_all(connections));
+        let (server, connections) = futures::join!(
+            cloud.compute().server(&input.server_id),
+            futures::future::join_all(connections)
+        );
         let server = attempt!(server, outcome::found);
         if server.status != "SHUTOFF" {
             return Found::Broken(StepError::new(format!(

@@ -123,6 +123,9 @@ class Client:
                 return items
             if limit is not None and len(items) >= limit:
                 return items
+            if body[key][-1]["id"] == marker:
+                # The server does not go on: better a clear end than a loop without one.
+                raise exceptions.exceptions.CommandError(f"{path} answers the same page again after {marker}")
             marker = body[key][-1]["id"]
 
     def _tenant(self, *parts):

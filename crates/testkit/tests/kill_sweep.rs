@@ -1,0 +1,154 @@
+//! `kill -9` of the engine, on the real process, before and after the commit of every journal write, around every call
+//! of a step, and between every request and its answer. Then another engine is started and the operation must end as if
+//! nothing had happened, by the simulators' own account.
+//!
+//! By default each k-th point; all of them:
+//! `PROTECTOR_KILL_SWEEP=all cargo nextest run --release -P slow -p protector-testkit --test kill_sweep --no-capture`
+//! One again: `PROTECTOR_KILL_SWEEP=17 ...`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::time::Duration;
+
+use protector_testkit::{
+    CaseEnd, EngineProcess, Selection, TwoSites,
+    expect::{self, Problems},
+    process,
+    sweep::{parallel, sweep},
+    two_sites::SPEED,
+};
+use protector_types::Clock as _;
+use protector_workflow::SystemClock;
+use serde_json::Value;
+
+/// How long one engine may take, in real time.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for both sites' records to become equal once the operation has ended.
+const SYNC: Duration = Duration::from_secs(20);
+/// Points come after the last commit, too: how long to wait for a death there.
+const GRACE: Duration = Duration::from_millis(400);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// What is swept.
+#[derive(Clone, Copy, PartialEq)]
+enum Scenario {
+    /// All goes well.
+    Planned,
+    /// One server's build at B fails for good.
+    Rollback,
+}
+
+fn ended(record: &Value) -> bool {
+    matches!(record["status"].as_str(), Some("completed" | "failed" | "cancelled" | "needs_attention"))
+}
+
+/// Follows until the operation ends or the engine dies.
+async fn first_engine(two: &TwoSites, operation: &str, engine: &mut EngineProcess) -> anyhow::Result<CaseEnd> {
+    let real = SystemClock::new();
+    while real.monotonic() < PATIENCE {
+        if let Some(point) = engine.crash_point()? {
+            return Ok(CaseEnd::Killed(point));
+        }
+        if ended(&two.operation(operation).await?) {
+            tokio::time::sleep(GRACE).await;
+            return Ok(engine.crash_point()?.map_or(CaseEnd::Survived, CaseEnd::Killed));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    anyhow::bail!("the engine neither died nor finished: {}\n{}", two.operation(operation).await?, engine.log())
+}
+
+/// Follows until the operation ends.
+async fn next_engine(two: &TwoSites, operation: &str, engine: &mut EngineProcess) -> anyhow::Result<Value> {
+    let real = SystemClock::new();
+    loop {
+        let record = two.operation(operation).await?;
+        if ended(&record) {
+            return Ok(record);
+        }
+        if let Some(status) = engine.ended()? {
+            anyhow::bail!("the second engine ended with {status}:\n{}", engine.log());
+        }
+        if real.monotonic() > PATIENCE {
+            anyhow::bail!("the second engine does not finish: {record}\n{}", engine.log());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn run(scenario: Scenario, n: u64, two: &TwoSites) -> anyhow::Result<(CaseEnd, Problems)> {
+    if scenario == Scenario::Rollback {
+        two.stage.world.cloud(1).fail_builds_of("web-2", Some("No valid host was found."));
+    }
+    let operation = two.start_failover().await?;
+    let mut engine = two.engine("engine-1", Some(n))?;
+    let end = first_engine(two, &operation, &mut engine).await?;
+    if end != CaseEnd::Survived {
+        engine = two.engine("engine-2", None)?;
+    }
+    let record = next_engine(two, &operation, &mut engine).await?;
+    let groups = two.groups_in_sync(SYNC).await?;
+    match (&end, scenario) {
+        // It would kill itself at some later point of its reconcilers.
+        (CaseEnd::Survived, _) => engine.kill().await?,
+        _ => engine.terminate().await?,
+    }
+    let (world, after) = (&two.stage.world, two.inventory());
+    let mut problems = Problems::new();
+    match scenario {
+        Scenario::Planned => {
+            problems.extend(expect::operation(&record, "completed", &expect::STAGES));
+            problems.extend(expect::groups(&groups, "failed_over", 1));
+            problems.extend(expect::failed_over(world, &two.before, &after, &operation));
+        }
+        Scenario::Rollback => {
+            problems.extend(expect::operation(&record, "failed", &[]));
+            problems.extend(expect::groups(&groups, "active", 0));
+            problems.extend(expect::rolled_back(world, &two.before, &after, &operation));
+        }
+    }
+    Ok((end, problems))
+}
+
+async fn case(scenario: Scenario, n: u64) -> anyhow::Result<(CaseEnd, Problems)> {
+    let mut two = TwoSites::start(n, SPEED).await?;
+    let mut end = run(scenario, n, &two).await;
+    let bad = end.as_ref().map_or(true, |(_, problems)| !problems.is_empty());
+    if bad {
+        two.keep();
+        let note = format!("databases and logs: {}", two.folder().display());
+        match &mut end {
+            Ok((_, problems)) => problems.push(note),
+            Err(error) => end = Err(anyhow::anyhow!("{error:#}\n{note}")),
+        }
+    }
+    two.stop().await;
+    end
+}
+
+async fn swept(scenario: Scenario, k: u64) {
+    protector_server::install_crypto_provider();
+    println!("binary under test: {}", process::binary().unwrap().display());
+    let selection = Selection::from_env(k).unwrap();
+    let real = SystemClock::new();
+    let report = sweep(&selection, parallel(4), move |n| case(scenario, n)).await;
+    println!("{report}  in {} s", real.monotonic().as_secs());
+    assert!(report.problems.is_empty(), "{report}");
+    if !matches!(selection, Selection::Only(_)) {
+        assert!(report.survived.is_some(), "{report}");
+        assert!(report.points.len() > 5, "hardly any point was reached: {report}");
+        for kind in ["journal.", "step.", "http."] {
+            assert!(report.points.values().any(|p| p.kind.starts_with(kind)), "no {kind}* point: {report}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_survives_a_kill_of_its_engine_at_any_point() {
+    swept(Scenario::Planned, 23).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_survives_a_kill_of_its_engine_at_any_point() {
+    swept(Scenario::Rollback, 31).await;
+}
