@@ -103,7 +103,8 @@ impl OperationView {
                 self.error_message = Some("Cancelled".into());
             }
             self.status = self.status.before_1_3();
-            self.result_data = self.result_data.and_then(founding_keys);
+            let is_drill = self.operation_type == OperationType::TestFailover;
+            self.result_data = self.result_data.and_then(|data| founding_keys(data, is_drill));
         }
         if version < since::field_since("operation.steps_failed", "retries") {
             for failed in &mut self.steps_failed {
@@ -121,11 +122,15 @@ impl OperationView {
     }
 }
 
-/// The keys of `result_data` that the founding document has.
-fn founding_keys(data: Value) -> Option<Value> {
+/// The keys of `result_data` before 1.3: those of the founding document's example, and for a drill every resource
+/// that it made, since whoever cleans up by hand goes by them.
+fn founding_keys(data: Value, is_drill: bool) -> Option<Value> {
     let Value::Object(map) = data else { return None };
-    let kept: Map<String, Value> =
-        map.into_iter().filter(|(key, _)| since::RESULT_DATA_1_1.contains(&key.as_str())).collect();
+    let is_shown = |key: &str| match is_drill {
+        true => !since::RESULT_DATA_1_3.contains(&key),
+        false => since::RESULT_DATA_1_1.contains(&key),
+    };
+    let kept: Map<String, Value> = map.into_iter().filter(|(key, _)| is_shown(key)).collect();
     (!kept.is_empty()).then_some(Value::Object(kept))
 }
 

@@ -66,9 +66,12 @@ pub const VERBS: &[VerbSince] = &[
     },
 ];
 
-/// Keys of `result_data` that 1.1 shows; the others are 1.3.
+/// Keys of `result_data` that 1.1 shows of any operation; the others are 1.3.
 pub const RESULT_DATA_1_1: [&str; 3] =
     ["instances_created", "volumes_managed", "current_primary_site"];
+
+/// Keys that even a drill's `result_data` has only from 1.3 on; its lists of resources are 1.1.
+pub const RESULT_DATA_1_3: [&str; 3] = ["leaked", "not_preserved", "warnings"];
 
 /// First version with this field.
 pub fn field_since(resource: &str, field: &str) -> Microversion {

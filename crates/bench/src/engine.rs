@@ -114,10 +114,6 @@ pub async fn binary() -> anyhow::Result<PathBuf> {
     }
     let own = std::env::current_exe().context("our own path")?;
     let path = own.with_file_name("protector");
-    ensure!(
-        path.exists(),
-        "{} is not there; cargo build --release -p protector",
-        path.display()
-    );
+    ensure!(path.exists(), "{} is not there; cargo build --release -p protector", path.display());
     Ok(path)
 }

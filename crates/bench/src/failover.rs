@@ -96,7 +96,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for seed in options.seed..options.seed + options.seeds {
         let measured =
-            one(&options, &binary, seed).await.with_context(|| format!("seed {seed}"))?;
+            Box::pin(one(&options, &binary, seed)).await.with_context(|| format!("seed {seed}"))?;
         println!(
             "seed {seed}: wall_s {:.2} reference_s {:.2} critical_path_s {:.2} cpu_ms_per_server {:.1} ratio {:.3}",
             measured.wall.as_secs_f64(),

@@ -1,5 +1,8 @@
 //! Benchmarks. `failover`: how close a planned failover comes to what its reference graph allows, and what it costs.
 
+// Setting the stage is one deep future.
+#![recursion_limit = "256"]
+
 mod clock;
 mod engine;
 mod failover;

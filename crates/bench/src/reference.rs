@@ -218,12 +218,8 @@ mod tests {
     #[test]
     fn the_chain_of_one_server_is_the_sum_of_its_parts() {
         let profile = Profile { call_ms: (100, 100), builds_at_once: 20, ..Profile::default() };
-        let pace = Pace {
-            seed: 1,
-            profile,
-            array_call_ms: (50, 50),
-            transfer: Duration::from_secs(5),
-        };
+        let pace =
+            Pace { seed: 1, profile, array_call_ms: (50, 50), transfer: Duration::from_secs(5) };
         let secs = Duration::from_secs;
         let server =
             ServerDraws { name: "a".into(), stop: secs(3), manages: vec![secs(4)], build: secs(9) };

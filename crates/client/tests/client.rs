@@ -1,6 +1,9 @@
 //! The client against a router that notes what it is sent.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-#![expect(clippy::disallowed_methods, reason = "the pauses between attempts are waited for in real time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the pauses between attempts are waited for in real time"
+)]
 
 use std::{
     collections::VecDeque,
@@ -277,7 +280,8 @@ async fn a_list_that_does_not_go_on_is_an_error_and_no_loop() {
     let links = json!([{"rel": "next", "href": "http://elsewhere/"}]);
     let page = json!({"operations": [operation(1)], "operations_links": links});
     let world = World::answering(&[(200, page)]);
-    let all = world.client().list_operations(&ProjectId::from("p"), &OperationQuery::default()).await;
+    let all =
+        world.client().list_operations(&ProjectId::from("p"), &OperationQuery::default()).await;
     assert!(all.unwrap_err().message.contains("same page"));
     assert_eq!(world.lines().len(), 2);
 }

@@ -7,11 +7,19 @@ use anyhow::Context as _;
 use crate::{protect::Protected, stage::Stage};
 
 /// The variables, in order.
-pub fn variables(stage: &Stage, protected: &Protected, clouds: &Path, ca: &Path) -> Vec<(String, String)> {
+pub fn variables(
+    stage: &Stage,
+    protected: &Protected,
+    clouds: &Path,
+    ca: &Path,
+) -> Vec<(String, String)> {
     let mut variables = vec![
         ("OS_CLIENT_CONFIG_FILE".to_owned(), clouds.display().to_string()),
         ("OS_CLOUD".to_owned(), "site-a".to_owned()),
-        ("TOKEN_COMMAND".to_owned(), "openstack --os-cloud site-a token issue -f value -c id".to_owned()),
+        (
+            "TOKEN_COMMAND".to_owned(),
+            "openstack --os-cloud site-a token issue -f value -c id".to_owned(),
+        ),
         ("API_URL".to_owned(), stage.sites[0].api_url.clone()),
         ("PG_ID".to_owned(), protected.group_id.clone()),
         ("TENANT_ID".to_owned(), protected.projects[0].clone()),
@@ -39,7 +47,10 @@ pub fn variables(stage: &Stage, protected: &Protected, clouds: &Path, ca: &Path)
 pub fn clouds_yaml(stage: &Stage) -> String {
     let mut text = String::from("clouds:\n");
     for site in &stage.sites {
-        let accounts = [("", "app-user", "app-password", "app"), ("-admin", "admin", "admin-password", "admin")];
+        let accounts = [
+            ("", "app-user", "app-password", "app"),
+            ("-admin", "admin", "admin-password", "admin"),
+        ];
         for (suffix, user, password, project) in accounts {
             let region = site.config.keystone.region_name.as_deref().unwrap_or_default();
             text.push_str(&format!(
@@ -59,7 +70,8 @@ pub fn clouds_yaml(stage: &Stage) -> String {
 /// # Errors
 /// When a file cannot be written.
 pub fn write(path: &Path, stage: &Stage, protected: &Protected) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder =
+        path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let folder = folder.canonicalize().with_context(|| format!("folder of {}", path.display()))?;
     let (clouds, ca) = (folder.join("clouds.yaml"), folder.join("array-ca.pem"));
     fs::write(&clouds, clouds_yaml(stage)).with_context(|| clouds.display().to_string())?;

@@ -5,7 +5,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::{protect::Protected, rest::{Rest, text}, stage::Stage};
+use crate::{
+    protect::Protected,
+    rest::{Rest, text},
+    stage::Stage,
+};
 
 /// Real time between two looks.
 const LOOK: Duration = Duration::from_millis(200);
@@ -14,7 +18,12 @@ const LOOK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// What the API answered.
-pub async fn start(stage: &Stage, tenant: &Rest, protected: &Protected, body: &Value) -> anyhow::Result<Value> {
+pub async fn start(
+    stage: &Stage,
+    tenant: &Rest,
+    protected: &Protected,
+    body: &Value,
+) -> anyhow::Result<Value> {
     let url = format!(
         "{}/v1/{}/protection-groups/{}/action",
         stage.sites[0].api_url, protected.projects[0], protected.group_id

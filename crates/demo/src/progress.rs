@@ -24,7 +24,9 @@ pub struct Display {
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants of this file; a test renders them.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
 }
 
 impl Display {
@@ -37,7 +39,9 @@ impl Display {
         }
         let plain = !silent && all.is_hidden();
         let overall = all.add(ProgressBar::new(100));
-        overall.set_style(style("{prefix:.bold} [{bar:40.cyan}] {percent:>3}%  {elapsed_precise}  {msg}"));
+        overall.set_style(style(
+            "{prefix:.bold} [{bar:40.cyan}] {percent:>3}%  {elapsed_precise}  {msg}",
+        ));
         overall.set_prefix(title.to_owned());
         Self {
             all,
@@ -123,7 +127,8 @@ impl Display {
 
 fn phrase(event: &Value) -> String {
     let step = event["step"].as_str().unwrap_or_default();
-    let kind = step.rsplit('.').next().unwrap_or(step).trim_end_matches(|c: char| c.is_ascii_digit());
+    let kind =
+        step.rsplit('.').next().unwrap_or(step).trim_end_matches(|c: char| c.is_ascii_digit());
     let what = match kind {
         "stop" => "stop source server",
         "lock" => "lock source server",
@@ -167,8 +172,10 @@ mod tests {
     fn a_record_with_events_can_be_shown() {
         let mut display = Display::new("failover", true);
         let stages = json!([{"name": "validate_target_site", "done": 1, "total": 3, "running": 1}]);
-        let record = json!({"progress": 10, "status": "running", "stages": stages, "steps_completed": []});
-        display.show(&record, &[json!({"member": "web-1", "step": "m0.clone1", "event": "started"})]);
+        let record =
+            json!({"progress": 10, "status": "running", "stages": stages, "steps_completed": []});
+        display
+            .show(&record, &[json!({"member": "web-1", "step": "m0.clone1", "event": "started"})]);
         assert_eq!(display.stages.len(), 1);
         assert_eq!(display.servers["web-1"].0.message(), "clone volume ...");
     }

@@ -32,7 +32,10 @@ pub async fn protect(stage: &Stage, servers: &[AppServer]) -> anyhow::Result<Pro
         "secondary_site_id": site_ids[1], "secondary_project_name": "app", "secondary_project_domain_name": "Default",
     }});
     let api = &stage.sites[0].api_url;
-    let mapping = admin.post(&format!("{api}/v1/admin/tenant-mappings"), &mapping).await.context("tenant mapping")?;
+    let mapping = admin
+        .post(&format!("{api}/v1/admin/tenant-mappings"), &mapping)
+        .await
+        .context("tenant mapping")?;
     let projects = [
         text(&mapping, "/tenant_mapping/primary_project_id")?,
         text(&mapping, "/tenant_mapping/secondary_project_id")?,
@@ -40,7 +43,10 @@ pub async fn protect(stage: &Stage, servers: &[AppServer]) -> anyhow::Result<Pro
     let (tenant, project) = stage.tenant(0).await?;
     let groups = format!("{api}/v1/{project}/protection-groups");
     let group = json!({"protection_group": {"name": "prod-web-app", "description": "the demo's application"}});
-    let group_id = text(&tenant.post(&groups, &group).await.context("protection group")?, "/protection_group/id")?;
+    let group_id = text(
+        &tenant.post(&groups, &group).await.context("protection group")?,
+        "/protection_group/id",
+    )?;
     let group_url = format!("{groups}/{group_id}");
     let policy = json!({"policy": {
         "primary_fa_url": stage.sites[0].array_url, "primary_fa_api_token": stage.sites[0].array_token,
@@ -50,7 +56,10 @@ pub async fn protect(stage: &Stage, servers: &[AppServer]) -> anyhow::Result<Pro
     tenant.post(&format!("{group_url}/policy"), &policy).await.context("replication policy")?;
     for server in servers {
         let member = json!({"member": {"server": server.id}});
-        tenant.post(&format!("{group_url}/members"), &member).await.with_context(|| server.name.clone())?;
+        tenant
+            .post(&format!("{group_url}/members"), &member)
+            .await
+            .with_context(|| server.name.clone())?;
     }
     Ok(Protected { site_ids, projects, group_id })
 }

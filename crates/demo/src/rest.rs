@@ -102,12 +102,21 @@ impl Rest {
     ///
     /// # Errors
     /// When there is no answer or it is not a success.
-    pub async fn call(&self, method: &str, url: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let headers = [
-            ("OpenStack-API-Version", if url.contains("/compute/") { "compute 2.96" } else { "protector 1.3" }),
-        ];
+    pub async fn call(
+        &self,
+        method: &str,
+        url: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let headers = [(
+            "OpenStack-API-Version",
+            if url.contains("/compute/") { "compute 2.96" } else { "protector 1.3" },
+        )];
         let body = body.map(serde_json::to_vec).transpose()?;
-        self.call_with(method, url, &headers, body).await?.ok().with_context(|| format!("{method} {url}"))
+        self.call_with(method, url, &headers, body)
+            .await?
+            .ok()
+            .with_context(|| format!("{method} {url}"))
     }
 
     /// GET.
@@ -130,7 +139,13 @@ impl Rest {
     ///
     /// # Errors
     /// When Keystone refuses.
-    pub async fn login(&self, auth_url: &str, user: &str, password: &str, project: &str) -> anyhow::Result<(Self, String)> {
+    pub async fn login(
+        &self,
+        auth_url: &str,
+        user: &str,
+        password: &str,
+        project: &str,
+    ) -> anyhow::Result<(Self, String)> {
         let domain = json!({"name": "Default"});
         let body = json!({"auth": {
             "identity": {"methods": ["password"], "password": {"user": {"name": user, "domain": domain, "password": password}}},
@@ -138,7 +153,8 @@ impl Rest {
         }});
         let url = format!("{auth_url}/auth/tokens");
         let reply = self.call_with("POST", &url, &[], Some(serde_json::to_vec(&body)?)).await?;
-        let token = reply.headers.get("X-Subject-Token").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let token =
+            reply.headers.get("X-Subject-Token").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let body = reply.ok().with_context(|| format!("login of {user} at {auth_url}"))?;
         let token = token.context("Keystone gave no X-Subject-Token")?;
         let project = text(&body, "/token/project/id")?;

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use protector_server::EngineConfig;
+use protector_server::ScaledClock;
 use protector_sim::cloud::Profile;
 use protector_types::Clock;
-use protector_server::ScaledClock;
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,14 +46,24 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<i32> {
     say("Two simulated sites, each with an OpenStack cloud, a FlashArray and a Protector ...");
     let stage = Stage::start(stage_options(&options, state_dir)).await?;
     for site in &stage.sites {
-        say(&format!("  {}  Keystone {}  FlashArray {}  Protector {}", site.name, site.auth_url, site.array_url, site.api_url));
+        say(&format!(
+            "  {}  Keystone {}  FlashArray {}  Protector {}",
+            site.name, site.auth_url, site.array_url, site.api_url
+        ));
     }
-    let shape = AppShape { servers: options.servers, volumes_per_server: options.volumes_per_server };
+    let shape =
+        AppShape { servers: options.servers, volumes_per_server: options.volumes_per_server };
     let servers = tenant::build(&stage, shape).await.context("the tenant's application")?;
     let volumes: usize = servers.iter().map(|s| s.volumes.len()).sum();
-    say(&format!("The tenant's application runs at site-a: {} servers, {volumes} volumes, two networks.", servers.len()));
+    say(&format!(
+        "The tenant's application runs at site-a: {} servers, {volumes} volumes, two networks.",
+        servers.len()
+    ));
     let protected = protect::protect(&stage, &servers).await.context("protection")?;
-    say(&format!("Protection group prod-web-app ({}) protects it, replicated to site-b.", protected.group_id));
+    say(&format!(
+        "Protection group prod-web-app ({}) protects it, replicated to site-b.",
+        protected.group_id
+    ));
     if let Some(path) = &options.env_file {
         env_file::write(path, &stage, &protected)?;
         say(&format!("Shell variables: {} (clouds.yaml beside it)", path.display()));
@@ -98,21 +108,36 @@ fn now() -> chrono::DateTime<chrono::Utc> {
     protector_server::SystemClock::new().now()
 }
 
-async fn failover(stage: &Stage, options: &DemoOptions, protected: &Protected) -> anyhow::Result<Value> {
+async fn failover(
+    stage: &Stage,
+    options: &DemoOptions,
+    protected: &Protected,
+) -> anyhow::Result<Value> {
     let (tenant, project) = stage.tenant(0).await?;
     if !options.json {
-        println!("\nPlanned failover of prod-web-app from site-a to site-b ({}x real time):\n", options.speed);
+        println!(
+            "\nPlanned failover of prod-web-app from site-a to site-b ({}x real time):\n",
+            options.speed
+        );
     }
     let started = follow::start(stage, &tenant, protected, &protect::failover_body()).await?;
     let id = text(&started, "/id")?;
     let mut display = Display::new("failover", options.json);
-    let record = follow::follow(stage, &tenant, &project, &id, |record, events| display.show(record, events)).await?;
+    let record = follow::follow(stage, &tenant, &project, &id, |record, events| {
+        display.show(record, events)
+    })
+    .await?;
     display.finish();
     Ok(record)
 }
 
 /// Prints the record and what both clouds say; 0 if the failover completed and site B really has everything.
-async fn judge(stage: &Stage, protected: &Protected, record: &Value, options: &DemoOptions) -> anyhow::Result<i32> {
+async fn judge(
+    stage: &Stage,
+    protected: &Protected,
+    record: &Value,
+    options: &DemoOptions,
+) -> anyhow::Result<i32> {
     let printed = serde_json::to_string_pretty(&json!({"operation": record}))?;
     if options.json {
         println!("{printed}");
@@ -130,8 +155,13 @@ async fn judge(stage: &Stage, protected: &Protected, record: &Value, options: &D
         let took = duration(record);
         println!("\nCompleted in {} simulated seconds. Site B's Nova now lists:", took.as_secs());
         for server in servers.iter().take(20) {
-            let volumes = server["os-extended-volumes:volumes_attached"].as_array().map_or(0, Vec::len);
-            println!("  {:<12} {:<8} {volumes} volumes", server["name"].as_str().unwrap_or_default(), server["status"].as_str().unwrap_or_default());
+            let volumes =
+                server["os-extended-volumes:volumes_attached"].as_array().map_or(0, Vec::len);
+            println!(
+                "  {:<12} {:<8} {volumes} volumes",
+                server["name"].as_str().unwrap_or_default(),
+                server["status"].as_str().unwrap_or_default()
+            );
         }
         println!("result_data: {}", record["result_data"]);
     }
@@ -146,7 +176,10 @@ async fn judge(stage: &Stage, protected: &Protected, record: &Value, options: &D
 
 fn duration(record: &Value) -> Duration {
     let at = |key: &str| {
-        record[key].as_str().and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok()).map(|t| t.timestamp())
+        record[key]
+            .as_str()
+            .and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok())
+            .map(|t| t.timestamp())
     };
     match (at("started_at"), at("completed_at")) {
         (Some(from), Some(to)) => Duration::from_secs(u64::try_from(to - from).unwrap_or(0)),

@@ -3,7 +3,9 @@
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use protector_server::{Config, Protector, Roles, config::KeystoneConfig, hooks::CrashAt, listen::Listening};
+use protector_server::{
+    Config, Protector, Roles, config::KeystoneConfig, hooks::CrashAt, listen::Listening,
+};
 use protector_sim::{
     cloud::{Profile, neutron::NetworkSeed, nova::FlavorSeed},
     world::{ServeOptions, Served, SiteConfig, World, WorldConfig},
@@ -171,8 +173,10 @@ impl Stage {
 
     /// Registers our API in the site's catalog, as an operator does at installation.
     async fn announce(&self, site: &StageSite) -> anyhow::Result<()> {
-        let (admin, _) = self.rest.login(&site.auth_url, "admin", "admin-password", "admin").await?;
-        let service = json!({"service": {"type": "disaster-recovery", "name": "protector", "enabled": true}});
+        let (admin, _) =
+            self.rest.login(&site.auth_url, "admin", "admin-password", "admin").await?;
+        let service =
+            json!({"service": {"type": "disaster-recovery", "name": "protector", "enabled": true}});
         let service = admin.post(&format!("{}/services", site.auth_url), &service).await?;
         let endpoint = json!({"endpoint": {
             "service_id": text(&service, "/service/id")?,
@@ -184,12 +188,21 @@ impl Stage {
         Ok(())
     }
 
-    async fn spawn(&mut self, site: &StageSite, roles: Roles, listening: Listening) -> anyhow::Result<()> {
+    async fn spawn(
+        &mut self,
+        site: &StageSite,
+        roles: Roles,
+        listening: Listening,
+    ) -> anyhow::Result<()> {
         let hook = Arc::new(CrashAt::from_env());
         let protector = Protector::assemble(site.config.clone(), self.clock.clone(), hook)
             .await
             .with_context(|| format!("Protector of {}", site.name))?;
-        self.protectors.push(tokio::spawn(protector.run(roles, Some(listening), self.shutdown.clone())));
+        self.protectors.push(tokio::spawn(protector.run(
+            roles,
+            Some(listening),
+            self.shutdown.clone(),
+        )));
         Ok(())
     }
 
@@ -229,7 +242,10 @@ fn world_config(options: &StageOptions) -> WorldConfig {
         let mut site = SiteConfig::usual(letter);
         let third = |n: usize| format!("10.{}.0.0/16", 100 + n);
         site.networks.extend(
-            NETWORKS[at].iter().enumerate().map(|(n, name)| NetworkSeed::new(name, "app", false, &third(n))),
+            NETWORKS[at]
+                .iter()
+                .enumerate()
+                .map(|(n, name)| NetworkSeed::new(name, "app", false, &third(n))),
         );
         config.sites[at] = site;
     }
@@ -250,7 +266,12 @@ fn furnish(world: &World, options: &StageOptions) {
             extra_specs: Default::default(),
         });
         allow_manage(cloud);
-        crate::tenant::raise_quota(cloud, "app", u64::from(servers), u64::from(servers) * u64::from(volumes));
+        crate::tenant::raise_quota(
+            cloud,
+            "app",
+            u64::from(servers),
+            u64::from(servers) * u64::from(volumes),
+        );
     }
 }
 
@@ -258,7 +279,9 @@ fn furnish(world: &World, options: &StageOptions) {
 fn allow_manage(cloud: &protector_sim::cloud::Cloud) {
     let mut state = cloud.lock();
     for rule in ["volume_manage", "volume_unmanage"] {
-        state.policies.insert(format!("volume_extension:{rule}"), "rule:admin_api or role:protector".into());
+        state
+            .policies
+            .insert(format!("volume_extension:{rule}"), "rule:admin_api or role:protector".into());
     }
 }
 

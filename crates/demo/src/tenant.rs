@@ -13,8 +13,7 @@ use crate::{
 /// Servers made at the same time.
 const AT_ONCE: usize = 16;
 /// A valid public key of nobody.
-pub const PUBLIC_KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdlbmVyYXRlZGZvcnRoZXByb3RlY3RvcmRlbW8wMDAw tenant@example";
+pub const PUBLIC_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdlbmVyYXRlZGZvcnRoZXByb3RlY3RvcmRlbW8wMDAw tenant@example";
 
 /// One server of the application.
 #[derive(Debug, Clone)]
@@ -38,18 +37,29 @@ pub struct AppShape {
 
 impl AppShape {
     fn volumes_of(&self, index: u32) -> u32 {
-        self.volumes_per_server.unwrap_or(if index + 1 == self.servers && self.servers > 1 { 1 } else { 2 })
+        self.volumes_per_server.unwrap_or(if index + 1 == self.servers && self.servers > 1 {
+            1
+        } else {
+            2
+        })
     }
 
     fn name_of(&self, index: u32) -> String {
-        if index + 1 == self.servers && self.servers > 1 { "db-1".into() } else { format!("web-{}", index + 1) }
+        if index + 1 == self.servers && self.servers > 1 {
+            "db-1".into()
+        } else {
+            format!("web-{}", index + 1)
+        }
     }
 }
 
 /// Room for the application in a project.
 pub fn raise_quota(cloud: &Cloud, project: &str, servers: u64, volumes: u64) {
     let mut state = cloud.lock();
-    let Some(project) = state.keystone.project_named(project, "default").map(|p| p.id.clone()) else { return };
+    let Some(project) = state.keystone.project_named(project, "default").map(|p| p.id.clone())
+    else {
+        return;
+    };
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let needs = [
         (Service::Nova, "instances", servers.max(10)),
@@ -98,7 +108,13 @@ async fn user_id(stage: &Stage, tenant: &Rest) -> anyhow::Result<String> {
     text(&info, "/token/user/id")
 }
 
-fn make_volumes(stage: &Stage, shape: AppShape, index: u32, project: &str, user: &str) -> anyhow::Result<Vec<String>> {
+fn make_volumes(
+    stage: &Stage,
+    shape: AppShape,
+    index: u32,
+    project: &str,
+    user: &str,
+) -> anyhow::Result<Vec<String>> {
     (0..shape.volumes_of(index))
         .map(|v| {
             let name = if v == 0 { "root".to_owned() } else { format!("data-{v}") };
@@ -148,7 +164,8 @@ async fn make_server(
         "metadata": {"tier": if name.starts_with("db") { "database" } else { "web" }},
         "tags": ["prod"],
     }});
-    let made = tenant.post(&format!("{cloud_url}/compute/v2.1/servers"), &body).await.context("server")?;
+    let made =
+        tenant.post(&format!("{cloud_url}/compute/v2.1/servers"), &body).await.context("server")?;
     let id = text(&made, "/server/id")?;
     await_status(stage, tenant, 0, &id, "ACTIVE").await?;
     Ok(AppServer { name, id, volumes: volumes.to_vec() })
@@ -158,7 +175,13 @@ async fn make_server(
 ///
 /// # Errors
 /// When it goes to ERROR, or after ten simulated minutes.
-pub async fn await_status(stage: &Stage, tenant: &Rest, at: usize, id: &str, wanted: &str) -> anyhow::Result<()> {
+pub async fn await_status(
+    stage: &Stage,
+    tenant: &Rest,
+    at: usize,
+    id: &str,
+    wanted: &str,
+) -> anyhow::Result<()> {
     let url = format!("{}/compute/v2.1/servers/{id}", stage.sites[at].cloud_url);
     for _ in 0..600 {
         let status = text(&tenant.get(&url).await?, "/server/status")?;
@@ -173,5 +196,8 @@ pub async fn await_status(stage: &Stage, tenant: &Rest, at: usize, id: &str, wan
 
 /// The guest writes a stamp to each of its volumes; false if it cannot (stopped or disconnected).
 pub fn stamp(stage: &Stage, at: usize, server: &AppServer, text: &str) -> bool {
-    server.volumes.iter().all(|volume| stage.world.cloud(at).guest_write(&server.id, volume, text).is_ok())
+    server
+        .volumes
+        .iter()
+        .all(|volume| stage.world.cloud(at).guest_write(&server.id, volume, text).is_ok())
 }

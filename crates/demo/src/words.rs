@@ -1,6 +1,9 @@
 //! What the demo tells a person.
 
-use crate::{protect::{Protected, failover_body}, stage::Stage};
+use crate::{
+    protect::{Protected, failover_body},
+    stage::Stage,
+};
 
 /// The curl lines of the documentation's examples 1 and 6, ready to paste.
 pub fn curl_lines(stage: &Stage, protected: &Protected, operation: Option<&str>) -> String {

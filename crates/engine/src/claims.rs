@@ -18,19 +18,23 @@ impl Watch {
         Self { lease, seen: HashMap::new() }
     }
 
-    /// Those to be claimed now: free ones at once, owned ones after their heartbeat has stood still for the lease.
+    /// Those to be claimed now: free ones at once, owned ones after their heartbeat has stood still for the lease, none
+    /// that is `driven` by this engine. One that it owns but does not drive (its lease ran out while the machine slept,
+    /// or its driver panicked) is claimed again at once: nobody else may be there to do it.
     pub fn due<'a>(
         &mut self,
         claimable: &'a [Claimable],
         now: Duration,
         own: &str,
+        driven: impl Fn(OperationId) -> bool,
     ) -> Vec<&'a Claimable> {
         self.seen.retain(|id, _| claimable.iter().any(|c| c.id == *id));
         claimable
             .iter()
             .filter(|candidate| match candidate.owner.as_deref() {
+                _ if driven(candidate.id) => false,
                 None => true,
-                Some(owner) if owner == own => false,
+                Some(owner) if owner == own => true,
                 Some(_) => {
                     let fresh = (candidate.owner.clone(), candidate.heartbeat, now);
                     let seen = self.seen.entry(candidate.id).or_insert_with(|| fresh.clone());
@@ -64,19 +68,29 @@ mod tests {
         let mut watch = Watch::new(Duration::from_secs(20));
         for second in 0..60 {
             let alive = [candidate(Some("other"), second / 3)];
-            assert!(watch.due(&alive, Duration::from_secs(second), "me").is_empty(), "at {second}");
+            assert!(
+                watch.due(&alive, Duration::from_secs(second), "me", |_| false).is_empty(),
+                "at {second}"
+            );
         }
         let dead = [candidate(Some("other"), 19)];
-        assert!(watch.due(&dead, Duration::from_secs(76), "me").is_empty());
-        assert_eq!(watch.due(&dead, Duration::from_secs(80), "me").len(), 1);
+        assert!(watch.due(&dead, Duration::from_secs(76), "me", |_| false).is_empty());
+        assert_eq!(watch.due(&dead, Duration::from_secs(80), "me", |_| false).len(), 1);
     }
 
     #[test]
     fn a_free_operation_is_taken_at_once_and_an_own_one_never_twice() {
         let mut watch = Watch::new(Duration::from_secs(20));
-        assert_eq!(watch.due(&[candidate(None, 0)], Duration::ZERO, "me").len(), 1);
+        assert_eq!(watch.due(&[candidate(None, 0)], Duration::ZERO, "me", |_| false).len(), 1);
         let own = [candidate(Some("me"), 0)];
-        assert!(watch.due(&own, Duration::ZERO, "me").is_empty());
-        assert!(watch.due(&own, Duration::from_secs(100), "me").is_empty());
+        assert!(watch.due(&own, Duration::ZERO, "me", |_| true).is_empty());
+        assert!(watch.due(&own, Duration::from_secs(100), "me", |_| true).is_empty());
+    }
+
+    #[test]
+    fn an_own_operation_that_nobody_drives_any_more_is_taken_up_again() {
+        let mut watch = Watch::new(Duration::from_secs(20));
+        let own = [candidate(Some("me"), 7)];
+        assert_eq!(watch.due(&own, Duration::ZERO, "me", |_| false).len(), 1);
     }
 }

@@ -33,8 +33,10 @@ pub struct Engine {
 }
 
 /// What this engine drives right now.
+#[derive(Default)]
 struct Driven {
     tasks: JoinSet<OperationId>,
+    operations: HashMap<tokio::task::Id, OperationId>,
     controls: HashMap<OperationId, mpsc::UnboundedSender<Control>>,
 }
 
@@ -52,7 +54,7 @@ impl Engine {
         }
         tracing::info!(engine = %engine.id, "engine started");
         let reconcilers = tokio::spawn(reconcilers::run(engine.clone(), shutdown.clone()));
-        let mut driven = Driven { tasks: JoinSet::new(), controls: HashMap::new() };
+        let mut driven = Driven::default();
         let mut watch = Watch::new(engine.config.lease);
         while !shutdown.is_cancelled() {
             engine.tick(&mut watch, &mut driven).await;
@@ -69,14 +71,16 @@ impl Engine {
     }
 
     async fn tick(self: &Arc<Self>, watch: &mut Watch, driven: &mut Driven) {
-        while let Some(ended) = driven.tasks.try_join_next() {
-            match ended {
-                Ok(operation) => {
-                    driven.controls.remove(&operation);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a driver panicked; another engine will take over")
-                }
+        while let Some(ended) = driven.tasks.try_join_next_with_id() {
+            let task = ended.map_or_else(
+                |error| {
+                    tracing::error!(%error, "a driver panicked; its operation is claimed again");
+                    error.id()
+                },
+                |(task, _)| task,
+            );
+            if let Some(operation) = driven.operations.remove(&task) {
+                driven.controls.remove(&operation);
             }
         }
         let claimable = match self.core.store().claimable(self.config.claim_batch).await {
@@ -86,7 +90,10 @@ impl Engine {
                 return;
             }
         };
-        for candidate in watch.due(&claimable, self.clock().monotonic(), &self.id) {
+        let controls = &driven.controls;
+        let now = self.clock().monotonic();
+        let due = watch.due(&claimable, now, &self.id, |id| controls.contains_key(&id));
+        for candidate in due {
             let claimed = self
                 .core
                 .store()
@@ -97,7 +104,8 @@ impl Engine {
                     let (sender, control) = mpsc::unbounded_channel();
                     driven.controls.insert(candidate.id, sender);
                     let driver = Driver { engine: self.clone(), operation: candidate.id, fence };
-                    driven.tasks.spawn(driver.drive(control));
+                    let task = driven.tasks.spawn(driver.drive(control));
+                    driven.operations.insert(task.id(), candidate.id);
                 }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(operation = %candidate.id, %error, "cannot claim"),

@@ -33,7 +33,7 @@ impl Rest {
         let root = base_url(url);
         let host = root.split_once("://").map_or(root.as_str(), |(_, rest)| rest);
         let service = client.service_with(&format!("array {host}"), site, || ServiceOptions {
-            limiter: LimiterConfig { start: 8, max: MAX_AT_A_TIME, ..LimiterConfig::default() },
+            limiter: LimiterConfig { start: 16, max: MAX_AT_A_TIME, ..LimiterConfig::default() },
             request_id_header: HeaderName::from_static("x-request-id"),
             classify,
             ..ServiceOptions::default()

@@ -31,7 +31,9 @@ pub(crate) fn client_config(pem: &str) -> Result<ClientConfig, String> {
     }
     let mut roots = RootCertStore::empty();
     for certificate in &pinned {
-        roots.add(certificate.clone()).map_err(|e| format!("a certificate in the CA's PEM text: {e}"))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|e| format!("a certificate in the CA's PEM text: {e}"))?;
     }
     let provider = Arc::new(ring::default_provider());
     let web = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
@@ -66,9 +68,13 @@ impl ServerCertVerifier for Pinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verified =
+            self.web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            Err(error) if is_authority_as_server(&error) && self.pinned.iter().any(|p| p == end_entity) => {
+            Err(error)
+                if is_authority_as_server(&error)
+                    && self.pinned.iter().any(|p| p == end_entity) =>
+            {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     compute_wire::{
         Attachments, CreatedServer, FlavorAnswer, FlavorPage, KeypairEntry, KeypairPage,
-        LimitsAnswer, ServerAnswer, ServerGroupAnswer, ServerGroupPage, ServerPage, ServerWire,
-        TAGS_KEY, Zones,
+        LimitsAnswer, ServerAnswer, ServerGroupAnswer, ServerGroupPage, ServerIdPage, ServerPage,
+        ServerWire, TAGS_KEY, Zones,
     },
     rest::{Api, Ask, PAGE, Page, part},
     version::{Microversion, Negotiation},
@@ -218,6 +218,12 @@ impl Compute for Nova {
         let answer: ServerAnswer = self.json(Ask::get(format!("/servers/{}", part(id)))).await?;
         let server = self.resolve_flavors(vec![answer.server]).await?.pop();
         server.ok_or_else(|| self.api.invalid("no server in the answer"))
+    }
+
+    async fn server_ids(&self, status: &str) -> PortResult<Vec<String>> {
+        let path = format!("/servers?status={}", part(status));
+        let servers = self.list::<ServerIdPage>(&path).await?;
+        Ok(servers.into_iter().map(|server| server.id).collect())
     }
 
     async fn attachments(&self, server_id: &str) -> PortResult<Vec<AttachedVolume>> {

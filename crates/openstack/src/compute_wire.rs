@@ -16,8 +16,15 @@ use crate::{
 pub(crate) const TAGS_KEY: &str = "protector_tags";
 
 page!(ServerPage, ServerWire, "servers", "servers_links", |server| &server.id);
+page!(ServerIdPage, IdWire, "servers", "servers_links", |server| &server.id);
 page!(FlavorPage, FlavorWire, "flavors", "flavors_links", |flavor| &flavor.id);
 page!(KeypairPage, KeypairEntry, "keypairs", "keypairs_links", |entry| &entry.keypair.name);
+
+/// An item of a list without details.
+#[derive(Deserialize)]
+pub(crate) struct IdWire {
+    pub id: String,
+}
 
 #[derive(Deserialize)]
 pub(crate) struct ServerAnswer {

@@ -183,8 +183,11 @@ impl ProjectWire {
 fn skew_ms(date: &str, before: DateTime<Utc>, after: DateTime<Utc>) -> Option<i64> {
     let theirs =
         DateTime::parse_from_rfc2822(date).ok()?.with_timezone(&Utc) + Duration::milliseconds(500);
-    let ours = before + (after - before) / 2;
-    Some((theirs - ours).num_milliseconds())
+    Some((theirs - middle(before, after)).num_milliseconds())
+}
+
+fn middle(before: DateTime<Utc>, after: DateTime<Utc>) -> DateTime<Utc> {
+    before + (after - before) / 2
 }
 
 #[async_trait]
@@ -254,16 +257,28 @@ impl Identity for KeystoneIdentity {
         let before = clock.now();
         let answer = self.send(Method::GET, CallKind::Read, "", None).await?;
         let after = clock.now();
-        answer
-            .headers
-            .get(DATE)
-            .and_then(|date| date.to_str().ok())
-            .and_then(|date| skew_ms(date, before, after))
-            .ok_or_else(|| PortError::Unknown {
-                service: self.keystone.label().to_owned(),
-                message: "the answer has no readable Date header: the clocks cannot be compared"
-                    .into(),
-            })
+        if let Some(date) = answer.headers.get(DATE).and_then(|date| date.to_str().ok())
+            && let Some(skew) = skew_ms(date, before, after)
+        {
+            return Ok(skew);
+        }
+        self.skew_of_a_new_token().await
+    }
+}
+
+impl KeystoneIdentity {
+    /// A Keystone that uWSGI serves without a web server in front sends no Date header; a token says when it was made.
+    async fn skew_of_a_new_token(&self) -> PortResult<i64> {
+        let clock = self.keystone.clock().clone();
+        let old = self.session.token().await?;
+        let before = clock.now();
+        let fresh = self.session.renew(Some(&old)).await?;
+        let ours = middle(before, clock.now());
+        let theirs = fresh.issued_at.ok_or_else(|| PortError::Unknown {
+            service: self.keystone.label().to_owned(),
+            message: "neither a Date header nor a token's issued_at can be read: the clocks cannot be compared".into(),
+        })?;
+        Ok((theirs - ours).num_milliseconds())
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Token {
     pub info: TokenInfo,
     /// What it may use.
     pub catalog: Catalog,
+    /// When it was made, by Keystone's clock.
+    pub(crate) issued_at: Option<DateTime<Utc>>,
     /// Readings of the monotonic clock, in milliseconds: Keystone's clock need not agree with ours.
     renew_at: AtomicU64,
     dies_at: u64,
@@ -220,6 +222,7 @@ impl Session {
         Ok(Token {
             header,
             catalog: Catalog::new(body.token.catalog.clone()),
+            issued_at: body.token.issued_at,
             info: body.token.info(),
             // Services hand the token on to others: it needs some life left.
             renew_at: AtomicU64::new(now.saturating_add(ms(life.mul_f64(0.8)))),

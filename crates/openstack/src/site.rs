@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use protector_http::{Client, Service, ServiceOptions};
+use protector_http::{Client, LimiterConfig, Service, ServiceOptions};
 
 use crate::{
     cloud::OpenStackCloud,
@@ -13,6 +13,10 @@ use crate::{
     session::Session,
     version::Negotiation,
 };
+
+/// Calls at a time in the beginning: a failover of many servers begins with one call each, and a service that cannot
+/// keep up says so.
+const CALLS_AT_FIRST: usize = 32;
 
 /// The entrance to a site: its sessions, its services' concurrency limits and versions.
 pub struct Site {
@@ -70,6 +74,7 @@ impl Site {
     pub(crate) fn service(&self, name: &str) -> Service {
         self.client.service_with(name, &self.name, || ServiceOptions {
             classify,
+            limiter: LimiterConfig { start: CALLS_AT_FIRST, ..LimiterConfig::default() },
             ..ServiceOptions::default()
         })
     }

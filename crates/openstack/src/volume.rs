@@ -17,7 +17,7 @@ use crate::{
     version::{Microversion, Negotiation},
     volume_wire::{
         Encryption, PoolWire, Pools, ServiceWire, Services, TypePage, TypeWire, VolumeAnswer,
-        VolumePage, VolumeWire,
+        VolumeIdPage, VolumePage, VolumeWire,
     },
 };
 
@@ -131,6 +131,12 @@ impl BlockStorage for Cinder {
     async fn volume(&self, id: &str) -> PortResult<Volume> {
         let answer: VolumeAnswer = self.json(Ask::get(format!("/volumes/{}", part(id)))).await?;
         Ok(answer.volume.into_port())
+    }
+
+    async fn volume_ids(&self, status: &str) -> PortResult<Vec<String>> {
+        let path = format!("/volumes?status={}", part(status));
+        let volumes = self.list::<VolumeIdPage>(&path).await?;
+        Ok(volumes.into_iter().map(|volume| volume.id).collect())
     }
 
     async fn manage_volume(&self, request: &ManageVolume) -> PortResult<String> {

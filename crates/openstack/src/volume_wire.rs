@@ -7,12 +7,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    compute_wire::count,
+    compute_wire::{IdWire, count},
     rest::page,
     tolerant::{loose_bool, loose_map, loose_number, null_default},
 };
 
 page!(VolumePage, VolumeWire, "volumes", "volumes_links", |volume| &volume.id);
+page!(VolumeIdPage, IdWire, "volumes", "volumes_links", |volume| &volume.id);
 page!(TypePage, TypeWire, "volume_types", "volume_type_links", |kind| &kind.id);
 
 #[derive(Deserialize)]

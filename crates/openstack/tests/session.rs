@@ -218,3 +218,14 @@ async fn a_missing_service_is_named() {
     assert!(error.is_absent(), "{error:?}");
     assert_eq!(world.site.identity().endpoint("image").await.unwrap(), "http://cloud/image");
 }
+
+/// As uWSGI serves Keystone without a web server in front.
+#[tokio::test]
+async fn a_keystone_without_a_date_header_tells_its_time_by_a_new_token() {
+    use protector_types::Clock as _;
+
+    let world = world(password("right"), |_| true);
+    let theirs: chrono::DateTime<chrono::Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+    let skew = world.site.identity().clock_skew_ms().await.unwrap();
+    assert_eq!(skew, (theirs - world.clock.now()).num_milliseconds());
+}

@@ -10,6 +10,8 @@ use protector_ports::{Cloud, Fabric, PortError, PortResult, ReplicationArray};
 use protector_types::{GroupId, ProjectId, SiteId};
 use serde::{Deserialize, Serialize};
 
+use crate::watch::Watch;
+
 /// Pushes a group's document to the other site.
 #[async_trait]
 pub trait GroupPush: Send + Sync {
@@ -27,12 +29,14 @@ pub struct Deps {
     /// Ids learnt from an answer, by marker: spares a list call while we wait. Never the truth: a look by marker
     /// works without.
     hints: Arc<Mutex<HashMap<String, String>>>,
+    /// Lists that steps which wait share.
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Deps {
     /// For the planner.
     pub fn new(fabric: Arc<dyn Fabric>, push: Arc<dyn GroupPush>) -> Self {
-        Self { fabric, push, hints: Arc::default() }
+        Self { fabric, push, hints: Arc::default(), watch: Arc::default() }
     }
 
     /// Remembers an id.

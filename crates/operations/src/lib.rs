@@ -9,6 +9,7 @@ pub mod facts;
 pub mod failover;
 pub mod outcome;
 pub mod steps;
+mod watch;
 
 pub use catalog::OperationsPlanner;
 pub use deps::{Deps, GroupPush};

@@ -112,6 +112,9 @@ pub trait BlockStorage: Send + Sync {
     async fn volumes(&self) -> PortResult<Vec<Volume>>;
     /// Read.
     async fn volume(&self, id: &str) -> PortResult<Volume>;
+    /// Read; ids of the project's volumes in a status, as Cinder stores it (`managing`, which it shows as `creating`):
+    /// one short list for many who wait.
+    async fn volume_ids(&self, status: &str) -> PortResult<Vec<String>>;
     /// Create, asynchronous; answers with the new id. Cinder then renames the array volume to
     /// `volume-<id>-cinder`: find it again by the array volume's id or serial, never by name.
     async fn manage_volume(&self, request: &ManageVolume) -> PortResult<String>;

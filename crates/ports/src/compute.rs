@@ -195,6 +195,8 @@ pub trait Compute: Send + Sync {
     async fn servers(&self, filter: &ServerFilter) -> PortResult<Vec<Server>>;
     /// Read; [`crate::PortError::Absent`] if it is not there.
     async fn server(&self, id: &str) -> PortResult<Server>;
+    /// Read; ids of the project's servers in a status (`BUILD`): one short list for many who wait.
+    async fn server_ids(&self, status: &str) -> PortResult<Vec<String>>;
     /// Read; attachments with devices, in Nova's order.
     async fn attachments(&self, server_id: &str) -> PortResult<Vec<AttachedVolume>>;
     /// Create; find again by a tag. Answers with the id at once; BUILD takes its time.

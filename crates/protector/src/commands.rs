@@ -4,9 +4,9 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use protector_server::SystemClock;
 use protector_server::{Config, Protector, Roles, hooks::CrashAt, telemetry};
 use protector_types::Clock;
-use protector_server::SystemClock;
 use tokio_util::sync::CancellationToken;
 
 /// Tenant-driven disaster recovery for OpenStack.

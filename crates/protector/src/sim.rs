@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use protector_server::SystemClock;
 use protector_sim::{
     pair::{Pair, PairEnd},
     world::{ServeOptions, World, WorldConfig},
 };
 use protector_types::Clock;
-use protector_server::SystemClock;
 
 use crate::commands::stop_signal;
 
@@ -145,7 +145,8 @@ fn write_env(path: &Path, ca_pem: &str, pairs: Vec<(String, String)>) -> anyhow:
     let failed = || format!("{} could not be written", path.display());
     let ca = path.with_extension("ca.pem");
     std::fs::write(&ca, ca_pem).with_context(failed)?;
-    let mut text: String = pairs.into_iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    let mut text: String =
+        pairs.into_iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     text.push_str(&format!("SIM_CA_FILE={}\n", ca.display()));
     // Written beside and renamed, so that nobody reads half of it.
     let partial = path.with_extension("partial");
@@ -154,11 +155,17 @@ fn write_env(path: &Path, ca_pem: &str, pairs: Vec<(String, String)>) -> anyhow:
 }
 
 async fn array(options: ArrayOptions) -> anyhow::Result<i32> {
-    let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let read =
+        |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
     let (certificate, key) = (read(&options.tls_cert)?, read(&options.tls_key)?);
     let own = PairEnd { name: options.name, listen: options.listen, token: options.token };
-    let peer = PairEnd { name: options.peer_name, listen: options.peer_address, token: options.peer_token };
-    match Pair::serve(in_order(own.clone(), peer), &certificate, &key, clock(), options.seed).await {
+    let peer = PairEnd {
+        name: options.peer_name,
+        listen: options.peer_address,
+        token: options.peer_token,
+    };
+    match Pair::serve(in_order(own.clone(), peer), &certificate, &key, clock(), options.seed).await
+    {
         Ok(pair) => {
             for (array, server) in pair.arrays().iter().zip(pair.servers()) {
                 println!("array {} on {}", array.name(), server.url());

@@ -29,6 +29,7 @@ pub struct Wiring {
     keystone: KeystoneConfig,
     array_client: Client,
     sites: Mutex<HashMap<SiteId, Arc<Connected>>>,
+    connecting: tokio::sync::Mutex<()>,
     arrays: Mutex<HashMap<(String, [u8; 32]), FlashArray>>,
 }
 
@@ -60,11 +61,17 @@ impl Wiring {
             keystone: config.keystone.clone(),
             array_client,
             sites: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
             arrays: Mutex::default(),
         })
     }
 
     async fn connected(&self, id: SiteId) -> PortResult<Arc<Connected>> {
+        if let Some(known) = self.sites.lock().get(&id) {
+            return Ok(known.clone());
+        }
+        // One at a time: a hundred steps that begin together must not each read the trust store.
+        let _connecting = self.connecting.lock().await;
         if let Some(known) = self.sites.lock().get(&id) {
             return Ok(known.clone());
         }

@@ -34,7 +34,9 @@ pub struct PairEnd {
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {
     /// An address is taken or not ours.
-    #[error("array {name} cannot listen on {listen}: {source}; free the address or choose another one")]
+    #[error(
+        "array {name} cannot listen on {listen}: {source}; free the address or choose another one"
+    )]
     Bind {
         /// The array.
         name: String,
@@ -110,7 +112,8 @@ fn config(end: &PairEnd, clock: Arc<dyn Clock>, seed: u64) -> ArrayConfig {
     let mut config = ArrayConfig::new(&end.name, clock, seed);
     config.api_tokens = vec![ApiToken::admin("pureuser", &end.token)];
     // Other people's clients come here: each takes the newest version that it knows.
-    config.versions = published_versions().filter(|minor| *minor >= 4).map(|m| format!("2.{m}")).collect();
+    config.versions =
+        published_versions().filter(|minor| *minor >= 4).map(|m| format!("2.{m}")).collect();
     config.management_address = end.listen.ip().to_string();
     config
 }

@@ -23,11 +23,9 @@ pub enum TlsError {
 }
 
 /// A server configuration from somebody else's certificate (chain) and key, HTTP/1.1 only.
-pub fn server_config_from_pem(
-    certificate: &str,
-    key: &str,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+pub fn server_config_from_pem(certificate: &str, key: &str) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain =
+        CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     server_config(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)
 }
 

@@ -32,7 +32,10 @@ fn wrong(problems: &mut Problems, bad: bool, message: impl FnOnce() -> String) {
 }
 
 /// What `after` has and `before` had not.
-fn added<'a, T>(before: &BTreeMap<String, T>, after: &'a BTreeMap<String, T>) -> Vec<(&'a String, &'a T)> {
+fn added<'a, T>(
+    before: &BTreeMap<String, T>,
+    after: &'a BTreeMap<String, T>,
+) -> Vec<(&'a String, &'a T)> {
     after.iter().filter(|(id, _)| !before.contains_key(*id)).collect()
 }
 
@@ -65,7 +68,9 @@ pub fn groups(groups: &[Value; 2], status: &str, failovers: u64) -> Problems {
     }
     for key in ["version", "epoch", "current_primary_site_id"] {
         let [a, b] = [&groups[0][key], &groups[1][key]];
-        wrong(&mut problems, a != b || a.is_null(), || format!("the group's {key} is {a} at site A, {b} at site B"));
+        wrong(&mut problems, a != b || a.is_null(), || {
+            format!("the group's {key} is {a} at site A, {b} at site B")
+        });
     }
     problems
 }
@@ -74,18 +79,33 @@ pub fn groups(groups: &[Value; 2], status: &str, failovers: u64) -> Problems {
 fn source_is_whole(before: &SiteInventory, after: &SiteInventory) -> Problems {
     let mut problems = Problems::new();
     let ids = |site: &SiteInventory| {
-        let servers: Vec<_> = site.servers.iter().map(|(id, s)| (id.clone(), s.disks.clone(), s.ports.clone())).collect();
+        let servers: Vec<_> = site
+            .servers
+            .iter()
+            .map(|(id, s)| (id.clone(), s.disks.clone(), s.ports.clone()))
+            .collect();
         let attachments: BTreeSet<_> = site.attachments.iter().cloned().collect();
         (servers, attachments)
     };
     wrong(&mut problems, ids(before) != ids(after), || {
-        format!("servers or attachments at the source changed: {:?} -> {:?}", ids(before), ids(after))
+        format!(
+            "servers or attachments at the source changed: {:?} -> {:?}",
+            ids(before),
+            ids(after)
+        )
     });
-    wrong(&mut problems, before.volumes != after.volumes, || "the source's Cinder volumes changed".into());
+    wrong(&mut problems, before.volumes != after.volumes, || {
+        "the source's Cinder volumes changed".into()
+    });
     wrong(&mut problems, before.ports != after.ports, || "the source's ports changed".into());
-    wrong(&mut problems, before.keypairs != after.keypairs, || "the source's keypairs changed".into());
+    wrong(&mut problems, before.keypairs != after.keypairs, || {
+        "the source's keypairs changed".into()
+    });
     wrong(&mut problems, before.array_volumes != after.array_volumes, || {
-        format!("the source's array volumes changed: {:?} -> {:?}", before.array_volumes, after.array_volumes)
+        format!(
+            "the source's array volumes changed: {:?} -> {:?}",
+            before.array_volumes, after.array_volumes
+        )
     });
     problems
 }
@@ -95,10 +115,14 @@ fn source_is_fenced(world: &World, before: &SiteInventory, after: &SiteInventory
     let mut problems = source_is_whole(before, after);
     for (id, server) in &after.servers {
         let off = server.status == "SHUTOFF" && server.task.is_none() && server.locked;
-        wrong(&mut problems, !off, || format!("source server {server:?} is not SHUTOFF and locked"));
+        wrong(&mut problems, !off, || {
+            format!("source server {server:?} is not SHUTOFF and locked")
+        });
         for (volume, _) in &server.disks {
             let written = world.cloud(0).guest_write(id, volume, "late write");
-            wrong(&mut problems, written.is_ok(), || format!("source server {} can still write", server.name));
+            wrong(&mut problems, written.is_ok(), || {
+                format!("source server {} can still write", server.name)
+            });
         }
     }
     wrong(&mut problems, !after.connections.is_empty(), || {
@@ -112,29 +136,44 @@ fn source_runs(world: &World, before: &SiteInventory, after: &SiteInventory) -> 
     let mut problems = source_is_whole(before, after);
     for (id, server) in &after.servers {
         let on = server.status == "ACTIVE" && server.task.is_none() && !server.locked;
-        wrong(&mut problems, !on, || format!("source server {server:?} is not ACTIVE and unlocked"));
+        wrong(&mut problems, !on, || {
+            format!("source server {server:?} is not ACTIVE and unlocked")
+        });
         for (volume, _) in &server.disks {
             if let Err(error) = world.cloud(0).guest_write(id, volume, "after the rollback") {
                 problems.push(format!("source server {} cannot write: {error}", server.name));
             }
         }
     }
-    let connections = |site: &SiteInventory| site.connections.iter().cloned().collect::<BTreeSet<_>>();
+    let connections =
+        |site: &SiteInventory| site.connections.iter().cloned().collect::<BTreeSet<_>>();
     wrong(&mut problems, connections(before) != connections(after), || {
-        format!("the source's connections were {:?} and are {:?}", before.connections, after.connections)
+        format!(
+            "the source's connections were {:?} and are {:?}",
+            before.connections, after.connections
+        )
     });
     wrong(&mut problems, before.array_groups != after.array_groups, || {
-        format!("the source's array groups were {:?} and are {:?}", before.array_groups, after.array_groups)
+        format!(
+            "the source's array groups were {:?} and are {:?}",
+            before.array_groups, after.array_groups
+        )
     });
     problems
 }
 
 /// One final snapshot at each site, and no more.
-fn final_snapshots(after: &Inventory, operation: &str, at_most: usize, at_least: usize) -> Problems {
+fn final_snapshots(
+    after: &Inventory,
+    operation: &str,
+    at_most: usize,
+    at_least: usize,
+) -> Problems {
     let mut problems = Problems::new();
     let short = operation_short(operation);
     for (site, name) in after.sites.iter().zip(["A", "B"]) {
-        let ours: Vec<&String> = site.group_snapshots.iter().filter(|n| n.contains(".ptr-")).collect();
+        let ours: Vec<&String> =
+            site.group_snapshots.iter().filter(|n| n.contains(".ptr-")).collect();
         wrong(&mut problems, ours.len() > at_most || ours.len() < at_least, || {
             format!("final snapshots on array {name}: {ours:?}, expected {at_least} to {at_most}")
         });
@@ -157,7 +196,12 @@ fn more(before: usize, after: usize) -> i64 {
 }
 
 /// After a planned failover that completed: 3 servers and 5 volumes at B as they were at A, none twice, nothing else.
-pub fn failed_over(world: &World, before: &Inventory, after: &Inventory, operation: &str) -> Problems {
+pub fn failed_over(
+    world: &World,
+    before: &Inventory,
+    after: &Inventory,
+    operation: &str,
+) -> Problems {
     let mut problems = source_is_fenced(world, &before.sites[0], &after.sites[0]);
     problems.extend(final_snapshots(after, operation, 1, 1));
     let (old, new) = (&before.sites[1], &after.sites[1]);
@@ -177,13 +221,19 @@ pub fn failed_over(world: &World, before: &Inventory, after: &Inventory, operati
         ("volume snapshots", more(old.snapshots.len(), new.snapshots.len()), 0),
     ] {
         let wanted = more(0, wanted);
-        wrong(&mut problems, has != wanted, || format!("site B has {has} new {what}, not {wanted}"));
+        wrong(&mut problems, has != wanted, || {
+            format!("site B has {has} new {what}, not {wanted}")
+        });
     }
     for source in before.sites[0].servers.values() {
         let named: Vec<_> = servers.iter().filter(|(_, s)| s.name == source.name).collect();
         match named.as_slice() {
-            [(id, copy)] => problems.extend(copy_is_right(world, before, after, source, (id.as_str(), copy))),
-            other => problems.push(format!("site B has {} servers named {}", other.len(), source.name)),
+            [(id, copy)] => {
+                problems.extend(copy_is_right(world, before, after, source, (id.as_str(), copy)))
+            }
+            other => {
+                problems.push(format!("site B has {} servers named {}", other.len(), source.name))
+            }
         }
     }
     problems
@@ -204,19 +254,29 @@ fn copy_is_right(
     let name = &source.name;
     let up = copy.status == "ACTIVE" && copy.task.is_none() && !copy.locked;
     wrong(&mut problems, !up, || format!("recovered server {name} is {copy:?}"));
-    wrong(&mut problems, !source.tags.is_subset(&copy.tags), || format!("tags of {name} are {:?}", copy.tags));
+    wrong(&mut problems, !source.tags.is_subset(&copy.tags), || {
+        format!("tags of {name} are {:?}", copy.tags)
+    });
     let addresses = |site: &SiteInventory, server: &crate::inventory::Server| -> Vec<_> {
         let ports = server.ports.iter().filter_map(|p| site.ports.get(p));
         ports.map(|p| (p.mac.clone(), p.addresses.clone())).collect()
     };
     let (was, is) = (addresses(a, source), addresses(b, copy));
-    wrong(&mut problems, was != is || is.is_empty(), || format!("addresses of {name} were {was:?} and are {is:?}"));
+    wrong(&mut problems, was != is || is.is_empty(), || {
+        format!("addresses of {name} were {was:?} and are {is:?}")
+    });
     let foreign = copy.ports.iter().any(|p| b.ports.get(p).is_none_or(|p| p.device != id));
-    wrong(&mut problems, foreign, || format!("a port of {name} does not say that it is this server's"));
-    wrong(&mut problems, source.disks.len() != copy.disks.len(), || format!("disks of {name}: {:?}", copy.disks));
+    wrong(&mut problems, foreign, || {
+        format!("a port of {name} does not say that it is this server's")
+    });
+    wrong(&mut problems, source.disks.len() != copy.disks.len(), || {
+        format!("disks of {name}: {:?}", copy.disks)
+    });
     for ((old_id, old_boot), (new_id, new_boot)) in source.disks.iter().zip(&copy.disks) {
         let boots = |index: &Option<i64>| *index == Some(0);
-        wrong(&mut problems, boots(old_boot) != boots(new_boot), || format!("boot order of {name} changed"));
+        wrong(&mut problems, boots(old_boot) != boots(new_boot), || {
+            format!("boot order of {name} changed")
+        });
         problems.extend(disk_is_right(a, b, old_id, new_id));
         if let Err(error) = world.cloud(1).guest_write(id, new_id, "first write at B") {
             problems.push(format!("recovered server {name} cannot write: {error}"));
@@ -230,16 +290,23 @@ fn disk_is_right(a: &SiteInventory, b: &SiteInventory, old_id: &str, new_id: &st
     let (Some(old), Some(new)) = (a.volumes.get(old_id), b.volumes.get(new_id)) else {
         return vec![format!("volume {new_id} (for {old_id}) is not in Cinder")];
     };
-    let same = (&old.name, old.size, old.bootable) == (&new.name, new.size, new.bootable) && new.status == "in-use";
+    let same = (&old.name, old.size, old.bootable) == (&new.name, new.size, new.bootable)
+        && new.status == "in-use";
     wrong(&mut problems, !same, || format!("volume {new:?} was made for {old:?}"));
     let on_array = (a.array_volumes.get(&old.array_name), b.array_volumes.get(&new.array_name));
     let (Some(source), Some(copy)) = on_array else {
-        problems.push(format!("array volume {} (for {}) does not exist", new.array_name, old.array_name));
+        problems.push(format!(
+            "array volume {} (for {}) does not exist",
+            new.array_name, old.array_name
+        ));
         return problems;
     };
     let stamped = copy.last_stamp.as_deref() == Some(&format!("last write to {old_id}"));
     wrong(&mut problems, copy.destroyed || copy.content != source.content || !stamped, || {
-        format!("{} does not hold what {} held at the fence: {copy:?}", new.array_name, old.array_name)
+        format!(
+            "{} does not hold what {} held at the fence: {copy:?}",
+            new.array_name, old.array_name
+        )
     });
     wrong(&mut problems, b.connected(&new.array_name) != 1, || {
         format!("{} has {} connections", new.array_name, b.connected(&new.array_name))
@@ -248,13 +315,24 @@ fn disk_is_right(a: &SiteInventory, b: &SiteInventory, old_id: &str, new_id: &st
 }
 
 /// After a failover that was rolled back: the source as it was, nothing at B but destroyed array volumes and a public key.
-pub fn rolled_back(world: &World, before: &Inventory, after: &Inventory, operation: &str) -> Problems {
+pub fn rolled_back(
+    world: &World,
+    before: &Inventory,
+    after: &Inventory,
+    operation: &str,
+) -> Problems {
     let mut problems = source_runs(world, &before.sites[0], &after.sites[0]);
     problems.extend(final_snapshots(after, operation, 1, 0));
     let (old, new) = (&before.sites[1], &after.sites[1]);
-    wrong(&mut problems, old.servers != new.servers, || format!("servers are left at B: {:?}", new.servers));
-    wrong(&mut problems, old.volumes != new.volumes, || format!("volumes are left at B: {:?}", new.volumes));
-    wrong(&mut problems, old.ports != new.ports, || format!("ports are left at B: {:?}", added(&old.ports, &new.ports)));
+    wrong(&mut problems, old.servers != new.servers, || {
+        format!("servers are left at B: {:?}", new.servers)
+    });
+    wrong(&mut problems, old.volumes != new.volumes, || {
+        format!("volumes are left at B: {:?}", new.volumes)
+    });
+    wrong(&mut problems, old.ports != new.ports, || {
+        format!("ports are left at B: {:?}", added(&old.ports, &new.ports))
+    });
     wrong(&mut problems, old.attachments != new.attachments, || {
         format!("attachments are left at B: {:?}", new.attachments)
     });
@@ -268,7 +346,10 @@ pub fn rolled_back(world: &World, before: &Inventory, after: &Inventory, operati
     wrong(&mut problems, destroyed.len() > VOLUMES, || {
         format!("{} clones were made at B, not at most {VOLUMES}: {destroyed:?}", destroyed.len())
     });
-    let leftovers = more(old.server_groups.len(), new.server_groups.len()) + more(old.snapshots.len(), new.snapshots.len());
-    wrong(&mut problems, leftovers != 0, || format!("{leftovers} server groups or snapshots are left at B"));
+    let leftovers = more(old.server_groups.len(), new.server_groups.len())
+        + more(old.snapshots.len(), new.snapshots.len());
+    wrong(&mut problems, leftovers != 0, || {
+        format!("{leftovers} server groups or snapshots are left at B")
+    });
     problems
 }

@@ -138,7 +138,9 @@ fn server(value: &Value) -> Server {
         status: text(value, "status"),
         task: value["task_state"].as_str().map(str::to_owned),
         locked: value["locked"] == true,
-        disks: list(&value["disks"]).map(|d| (text(d, "volume_id"), d["boot_index"].as_i64())).collect(),
+        disks: list(&value["disks"])
+            .map(|d| (text(d, "volume_id"), d["boot_index"].as_i64()))
+            .collect(),
         ports: list(&value["nics"]).map(|n| text(n, "port_id")).collect(),
         tags: texts(&value["tags"]),
     }
@@ -169,7 +171,9 @@ fn array_volume(value: &Value) -> ArrayVolume {
         serial: text(value, "serial"),
         content: text(value, "content"),
         last_stamp: value["last_stamp"].as_str().map(str::to_owned),
-        tags: list(&value["tags"]).map(|t| format!("{}={}", text(t, "key"), text(t, "value"))).collect(),
+        tags: list(&value["tags"])
+            .map(|t| format!("{}={}", text(t, "key"), text(t, "value")))
+            .collect(),
         groups: texts(&value["protection_groups"]),
     }
 }
@@ -188,15 +192,21 @@ impl SiteInventory {
             keypairs: names(&compute["keypairs"]),
             server_groups: names(&compute["server_groups"]),
             snapshots: by_id(&storage["snapshots"], |_| ()).into_keys().collect(),
-            array_volumes: entries(&array["volumes"]).map(|(n, v)| (n.clone(), array_volume(v))).collect(),
-            connections: list(&array["connections"]).map(|c| (text(c, "volume"), text(c, "host"))).collect(),
+            array_volumes: entries(&array["volumes"])
+                .map(|(n, v)| (n.clone(), array_volume(v)))
+                .collect(),
+            connections: list(&array["connections"])
+                .map(|c| (text(c, "volume"), text(c, "host")))
+                .collect(),
             array_groups: entries(&array["groups"])
                 .map(|(name, group)| {
                     let schedule = group["replication_schedule"]["enabled"] == true;
                     (name.clone(), ArrayGroup { volumes: texts(&group["volumes"]), schedule })
                 })
                 .collect(),
-            group_snapshots: entries(&array["group_snapshots"]).map(|(name, _)| name.clone()).collect(),
+            group_snapshots: entries(&array["group_snapshots"])
+                .map(|(name, _)| name.clone())
+                .collect(),
         }
     }
 
@@ -207,7 +217,11 @@ impl SiteInventory {
 
     /// Live array volumes.
     pub fn live_array_volumes(&self) -> BTreeSet<&str> {
-        self.array_volumes.iter().filter(|(_, v)| !v.destroyed).map(|(name, _)| name.as_str()).collect()
+        self.array_volumes
+            .iter()
+            .filter(|(_, v)| !v.destroyed)
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 }
 

@@ -35,7 +35,11 @@ impl CrashPoint {
         let rest = line.strip_prefix("protector: crash point ")?;
         let (number, rest) = rest.split_once(": ")?;
         let (kind, subject) = rest.split_once(' ').unwrap_or((rest, ""));
-        Some(Self { number: number.parse().ok()?, kind: kind.to_owned(), subject: subject.to_owned() })
+        Some(Self {
+            number: number.parse().ok()?,
+            kind: kind.to_owned(),
+            subject: subject.to_owned(),
+        })
     }
 }
 
@@ -117,8 +121,11 @@ impl EngineProcess {
         time: (f64, f64),
         crash_at: Option<u64>,
     ) -> anyhow::Result<Self> {
-        let (conf, log, ca) =
-            (folder.join(format!("{name}.conf")), folder.join(format!("{name}.log")), folder.join("array-ca.pem"));
+        let (conf, log, ca) = (
+            folder.join(format!("{name}.conf")),
+            folder.join(format!("{name}.log")),
+            folder.join("array-ca.pem"),
+        );
         fs::write(&ca, config.array_ca.as_deref().unwrap_or_default()).context("array-ca.pem")?;
         fs::write(&conf, config_file(config, &ca)).with_context(|| conf.display().to_string())?;
         let output = fs::File::create(&log).with_context(|| log.display().to_string())?;
@@ -161,9 +168,40 @@ impl EngineProcess {
     pub fn crash_point(&mut self) -> anyhow::Result<Option<CrashPoint>> {
         let Some(status) = self.ended()? else { return Ok(None) };
         let log = self.log();
-        anyhow::ensure!(status.signal() == Some(9), "the engine ended with {status}, not by SIGKILL:\n{log}");
+        anyhow::ensure!(
+            status.signal() == Some(9),
+            "the engine ended with {status}, not by SIGKILL:\n{log}"
+        );
         let point = log.lines().find_map(CrashPoint::parse);
-        point.with_context(|| format!("the engine was killed, but not at a point of ours:\n{log}")).map(Some)
+        point
+            .with_context(|| format!("the engine was killed, but not at a point of ours:\n{log}"))
+            .map(Some)
+    }
+
+    async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let Some(id) = self.child.id() else { return Ok(()) };
+        let sent = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status().await;
+        anyhow::ensure!(
+            sent.with_context(|| name.to_owned())?.success(),
+            "SIG{name} was not sent to {id}"
+        );
+        Ok(())
+    }
+
+    /// SIGSTOP: a machine that sleeps, or a virtual one that is being moved.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn freeze(&self) -> anyhow::Result<()> {
+        self.signal("STOP").await
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn thaw(&self) -> anyhow::Result<()> {
+        self.signal("CONT").await
     }
 
     /// SIGTERM, and waits until it has drained.
@@ -171,13 +209,14 @@ impl EngineProcess {
     /// # Errors
     /// When it does not end in time, or not with success.
     pub async fn terminate(mut self) -> anyhow::Result<()> {
-        if let Some(id) = self.child.id() {
-            let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
-            sent.context("SIGTERM")?;
-        }
+        self.signal("TERM").await?;
         let ended = tokio::time::timeout(DRAIN, self.child.wait()).await;
         let status = ended.context("the engine did not stop within its drain time")??;
-        anyhow::ensure!(status.success(), "the engine ended with {status} after SIGTERM:\n{}", self.log());
+        anyhow::ensure!(
+            status.success(),
+            "the engine ended with {status} after SIGTERM:\n{}",
+            self.log()
+        );
         Ok(())
     }
 
@@ -197,7 +236,8 @@ mod tests {
     #[test]
     fn the_line_of_a_crash_is_understood_and_no_other() {
         let point = CrashPoint::parse("protector: crash point 17: step.after_run m0.create");
-        let expected = CrashPoint { number: 17, kind: "step.after_run".into(), subject: "m0.create".into() };
+        let expected =
+            CrashPoint { number: 17, kind: "step.after_run".into(), subject: "m0.create".into() };
         assert_eq!(point, Some(expected));
         assert_eq!(CrashPoint::parse("protector: the runtime could not be started: no"), None);
     }

@@ -37,7 +37,11 @@ impl Selection {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let bad = || anyhow::anyhow!("{SELECTION}={text}: expected `all`, `every:<k>` or numbers as in `3,17`");
+        let bad = || {
+            anyhow::anyhow!(
+                "{SELECTION}={text}: expected `all`, `every:<k>` or numbers as in `3,17`"
+            )
+        };
         if text == "all" {
             return Ok(Self::All);
         }
@@ -103,7 +107,10 @@ impl SweepReport {
             kind.0 += 1;
             kind.1.insert(&point.subject);
         }
-        kinds.into_iter().map(|(kind, (points, subjects))| (kind, (points, subjects.len()))).collect()
+        kinds
+            .into_iter()
+            .map(|(kind, (points, subjects))| (kind, (points, subjects.len())))
+            .collect()
     }
 }
 
@@ -123,7 +130,10 @@ impl fmt::Display for SweepReport {
             None => writeln!(f, "  no run survived (only chosen points were tried)")?,
         }
         for (n, problems) in &self.problems {
-            let at = self.points.get(n).map_or_else(|| "survived".into(), |p| format!("{} {}", p.kind, p.subject));
+            let at = self
+                .points
+                .get(n)
+                .map_or_else(|| "survived".into(), |p| format!("{} {}", p.kind, p.subject));
             writeln!(f, "  n = {n} ({at}):")?;
             problems.iter().try_for_each(|problem| writeln!(f, "    - {problem}"))?;
         }
@@ -142,7 +152,10 @@ where
     let mut points = selection.points();
     let mut running = JoinSet::new();
     loop {
-        while running.len() < parallel.max(1) && report.survived.is_none() && report.problems.len() <= ENOUGH {
+        while running.len() < parallel.max(1)
+            && report.survived.is_none()
+            && report.problems.len() <= ENOUGH
+        {
             let Some(n) = points.next() else { break };
             let case = case.clone();
             running.spawn(async move { (n, case(n).await) });
@@ -166,7 +179,11 @@ mod tests {
     use super::*;
 
     fn killed(n: u64) -> CaseEnd {
-        CaseEnd::Killed(CrashPoint { number: n, kind: "step.after_run".into(), subject: format!("s{}", n % 3) })
+        CaseEnd::Killed(CrashPoint {
+            number: n,
+            kind: "step.after_run".into(),
+            subject: format!("s{}", n % 3),
+        })
     }
 
     #[tokio::test]

@@ -60,7 +60,10 @@ impl TwoSites {
     /// # Errors
     /// What could not be brought up.
     pub async fn start(seed: u64, speed: f64) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("protector-two-sites-").tempdir().context("a folder")?;
+        let folder = tempfile::Builder::new()
+            .prefix("protector-two-sites-")
+            .tempdir()
+            .context("a folder")?;
         let origin = SystemClock::new().now().timestamp_micros() as f64 / 1e6;
         let clock: Arc<dyn Clock> = shared_clock(speed, origin);
         let options = StageOptions {
@@ -122,7 +125,10 @@ impl TwoSites {
     /// # Errors
     /// What the API answered.
     pub async fn operation(&self, id: &str) -> anyhow::Result<Value> {
-        let url = format!("{}/v1/{}/operations/{id}", self.stage.sites[0].api_url, self.protected.projects[0]);
+        let url = format!(
+            "{}/v1/{}/operations/{id}",
+            self.stage.sites[0].api_url, self.protected.projects[0]
+        );
         Ok(self.tenants[0].get(&url).await?["operation"].take())
     }
 

@@ -39,11 +39,18 @@ enum Scenario {
 }
 
 fn ended(record: &Value) -> bool {
-    matches!(record["status"].as_str(), Some("completed" | "failed" | "cancelled" | "needs_attention"))
+    matches!(
+        record["status"].as_str(),
+        Some("completed" | "failed" | "cancelled" | "needs_attention")
+    )
 }
 
 /// Follows until the operation ends or the engine dies.
-async fn first_engine(two: &TwoSites, operation: &str, engine: &mut EngineProcess) -> anyhow::Result<CaseEnd> {
+async fn first_engine(
+    two: &TwoSites,
+    operation: &str,
+    engine: &mut EngineProcess,
+) -> anyhow::Result<CaseEnd> {
     let real = SystemClock::new();
     while real.monotonic() < PATIENCE {
         if let Some(point) = engine.crash_point()? {
@@ -55,11 +62,19 @@ async fn first_engine(two: &TwoSites, operation: &str, engine: &mut EngineProces
         }
         tokio::time::sleep(LOOK).await;
     }
-    anyhow::bail!("the engine neither died nor finished: {}\n{}", two.operation(operation).await?, engine.log())
+    anyhow::bail!(
+        "the engine neither died nor finished: {}\n{}",
+        two.operation(operation).await?,
+        engine.log()
+    )
 }
 
 /// Follows until the operation ends.
-async fn next_engine(two: &TwoSites, operation: &str, engine: &mut EngineProcess) -> anyhow::Result<Value> {
+async fn next_engine(
+    two: &TwoSites,
+    operation: &str,
+    engine: &mut EngineProcess,
+) -> anyhow::Result<Value> {
     let real = SystemClock::new();
     loop {
         let record = two.operation(operation).await?;
@@ -138,17 +153,51 @@ async fn swept(scenario: Scenario, k: u64) {
         assert!(report.survived.is_some(), "{report}");
         assert!(report.points.len() > 5, "hardly any point was reached: {report}");
         for kind in ["journal.", "step.", "http."] {
-            assert!(report.points.values().any(|p| p.kind.starts_with(kind)), "no {kind}* point: {report}");
+            assert!(
+                report.points.values().any(|p| p.kind.starts_with(kind)),
+                "no {kind}* point: {report}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planned_failover_survives_a_kill_of_its_engine_at_any_point() {
-    swept(Scenario::Planned, 23).await;
+    swept(Scenario::Planned, 11).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_survives_a_kill_of_its_engine_at_any_point() {
-    swept(Scenario::Rollback, 31).await;
+    swept(Scenario::Rollback, 17).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_engine_goes_on_when_it_was_frozen_for_longer_than_its_lease() {
+    protector_server::install_crypto_provider();
+    let two = TwoSites::start(1, SPEED).await.unwrap();
+    let operation = two.start_failover().await.unwrap();
+    let mut engine = two.engine("engine-1", None).unwrap();
+    let real = SystemClock::new();
+    while two.operation(&operation).await.unwrap()["progress"].as_u64().unwrap_or(0) == 0 {
+        assert!(real.monotonic() < PATIENCE, "{}", engine.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    engine.freeze().await.unwrap();
+    let lease = two.stage.sites[0].config.engine.lease;
+    two.stage.clock.sleep(lease * 2).await;
+    let asleep = two.operation(&operation).await.unwrap();
+    assert!(!ended(&asleep), "it ended before it was frozen: {asleep}");
+    engine.thaw().await.unwrap();
+    let record = next_engine(&two, &operation, &mut engine).await.unwrap();
+    assert_eq!(expect::operation(&record, "completed", &expect::STAGES), Problems::new());
+    assert!(
+        engine.log().contains("another engine has the operation, or the lease ran out"),
+        "{}",
+        engine.log()
+    );
+    engine.terminate().await.unwrap();
+    let after = two.inventory();
+    let problems = expect::failed_over(&two.stage.world, &two.before, &after, &operation);
+    assert_eq!(problems, Problems::new());
+    two.stop().await;
 }

@@ -148,6 +148,22 @@ async fn a_record_below_1_3_has_only_the_founding_keys() {
 }
 
 #[tokio::test]
+async fn a_drill_lists_what_it_made_from_1_1_on() {
+    let api = Api::new();
+    api.core.record.lock().operation_type = protector_types::OperationType::TestFailover;
+    for (version, shown) in [("1.0", None), ("1.1", Some(false)), ("1.3", Some(true))] {
+        let header = format!("protector {version}");
+        let answer = api.call_in(&header, "member", "GET", &operation(), "").await.json();
+        let data = answer["operation"].get("result_data");
+        let has_leaked = data.map(|data| {
+            assert_eq!(data["servers"], json!({"old": "new"}), "{version}");
+            data.get("leaked").is_some()
+        });
+        assert_eq!(has_leaked, shown, "{version}");
+    }
+}
+
+#[tokio::test]
 async fn later_statuses_are_told_in_earlier_words() {
     let api = Api::new();
     for &status in OperationStatus::ALL {

@@ -97,6 +97,8 @@ async fn a_clone_is_managed_described_and_given_back() {
         "{accepted:?}"
     );
     let volume = lab.volume_in(&id, "available").await;
+    assert_eq!(storage.volume_ids("available").await.unwrap(), [id.as_str()]);
+    assert!(storage.volume_ids("managing").await.unwrap().is_empty());
     assert_eq!((volume.name.as_str(), volume.size_gib, volume.bootable), ("managed", 1, true));
     let renamed = lab.world.array(0).volume(&format!("volume-{id}-cinder")).unwrap();
     assert_eq!(renamed.serial, serial);

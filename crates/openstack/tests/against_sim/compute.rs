@@ -87,6 +87,8 @@ async fn servers_are_found_by_tag_and_name_and_only_in_the_project() {
         ids(compute.servers(&tagged("protector-web")).await.unwrap()),
         std::slice::from_ref(&web.id)
     );
+    assert_eq!(compute.server_ids("ACTIVE").await.unwrap().len(), 2);
+    assert!(compute.server_ids("BUILD").await.unwrap().is_empty());
     let named = ServerFilter { name: Some("web".into()), tag: None };
     assert_eq!(ids(compute.servers(&named).await.unwrap()), [web.id]);
     assert!(compute.servers(&tagged("nobody")).await.unwrap().is_empty());

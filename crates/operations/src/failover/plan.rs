@@ -98,7 +98,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         })
         .collect();
     check_replication(request, &source, &target, &mut reasons);
-    check_quota(&members, &target, &mut reasons);
+    check_quota(request, &members, &target, &mut reasons);
     let volume_type = target_type(request, target_site, &target, &mut reasons);
     let cinder_host = target_pool(request, target_site, volume_type, &target, &mut reasons);
     reasons.into_result()?;
@@ -298,19 +298,27 @@ fn check_replication(
     }
 }
 
-fn check_quota(members: &[ReadyMember<'_>], target: &TargetFacts, reasons: &mut Reasons) {
+/// Counts all members, also those that something else keeps from moving: who has removed that must not meet the quota
+/// next. Only a flavor that did not resolve cannot be counted.
+fn check_quota(
+    request: &PlanRequest,
+    ready: &[ReadyMember<'_>],
+    target: &TargetFacts,
+    reasons: &mut Reasons,
+) {
+    let members = &request.members;
     let flavors: BTreeMap<&str, _> = target.flavors.iter().map(|f| (f.id.as_str(), f)).collect();
     let of = |what: fn(&protector_ports::Flavor) -> u64| -> u64 {
-        members.iter().filter_map(|m| flavors.get(m.flavor_id.as_str())).map(|f| what(f)).sum()
+        ready.iter().filter_map(|m| flavors.get(m.flavor_id.as_str())).map(|f| what(f)).sum()
     };
-    let volumes: Vec<_> = members.iter().flat_map(|m| &m.member.volumes).collect();
+    let volumes: Vec<_> = members.iter().flat_map(|m| &m.volumes).collect();
     resolve::quota("instances", target.compute_quota.instances, members.len() as u64, reasons);
     resolve::quota("cores", target.compute_quota.cores, of(|f| u64::from(f.vcpus)), reasons);
     resolve::quota("ram (MiB)", target.compute_quota.ram_mib, of(|f| f.ram_mib), reasons);
     resolve::quota("volumes", target.storage_quota.volumes, volumes.len() as u64, reasons);
     let gigabytes = volumes.iter().map(|v| v.size_gib).sum();
     resolve::quota("gigabytes", target.storage_quota.gigabytes, gigabytes, reasons);
-    let ports = members.iter().map(|m| m.ports.len() as u64).sum();
+    let ports = members.iter().map(|m| m.spec.ports.len() as u64).sum();
     resolve::quota("ports", target.network_quota.ports, ports, reasons);
 }
 

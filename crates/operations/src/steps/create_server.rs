@@ -17,6 +17,7 @@ use crate::{
     attempt,
     deps::{Deps, Place},
     outcome,
+    watch::Listing,
 };
 
 /// Makes the step.
@@ -98,6 +99,12 @@ impl Step for CreateServer {
 
     async fn find(&self, cx: &StepCx, input: &Input) -> Found<String> {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
+        if let Some(id) = self.0.hinted(&cx.marker()) {
+            let building = Listing::Servers("BUILD");
+            if self.0.watch.still(cx.clock(), &input.place, cloud.as_ref(), building, &id).await {
+                return Found::Pending(format!("server {} is being built", input.server.name));
+            }
+        }
         let Some(server) = attempt!(self.look(cx, cloud.as_ref()).await, outcome::found) else {
             return Found::Absent;
         };

@@ -16,6 +16,7 @@ use crate::{
     attempt,
     deps::{ArrayPlace, Deps, Place},
     outcome,
+    watch::Listing,
 };
 
 /// Metadata key of our marker while the volume is `managing`.
@@ -98,6 +99,12 @@ impl Step for ManageVolume {
 
     async fn find(&self, cx: &StepCx, input: &Input) -> Found<Output> {
         let cloud = attempt!(input.planned.place.cloud(&self.0).await, outcome::found);
+        if let Some(id) = self.0.hinted(&cx.marker()) {
+            let (place, managing) = (&input.planned.place, Listing::Volumes("managing"));
+            if self.0.watch.still(cx.clock(), place, cloud.as_ref(), managing, &id).await {
+                return Found::Pending(format!("volume {id} is managing"));
+            }
+        }
         let Some(volume) = attempt!(self.look(cx, input, cloud.as_ref()).await, outcome::found)
         else {
             return Found::Absent;

@@ -10,6 +10,7 @@ use crate::{
     attempt,
     deps::{Deps, Place},
     outcome,
+    watch::Listing,
 };
 
 /// Makes the step.
@@ -46,13 +47,22 @@ impl Step for StopServer {
         }
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::outcome);
         match cloud.compute().stop_server(&input.server_id).await {
-            Ok(()) => Outcome::Pending("the server is being stopped".into()),
+            Ok(()) => {
+                self.0.hint(&cx.marker(), &input.server_id);
+                Outcome::Pending("the server is being stopped".into())
+            }
             Err(error) => outcome::outcome(error),
         }
     }
 
-    async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
+    async fn find(&self, cx: &StepCx, input: &Input) -> Found<()> {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
+        if let Some(id) = self.0.hinted(&cx.marker()) {
+            // It stays ACTIVE until it is SHUTOFF. One wait; then its own look tells a stop that came to nothing.
+            let running = Listing::Servers("ACTIVE");
+            self.0.watch.still(cx.clock(), &input.place, cloud.as_ref(), running, &id).await;
+            self.0.forget_hint(&cx.marker());
+        }
         match cloud.compute().server(&input.server_id).await {
             Ok(server) if server.status == "SHUTOFF" && server.task_state.is_none() => {
                 Found::present(())

@@ -1,6 +1,6 @@
 //! Group documents as a whole: what is pushed to the peer and taken from it.
 
-use protector_types::{GroupDocument, GroupId};
+use protector_types::{GroupDocument, GroupId, ProtectionGroup};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::{
@@ -36,6 +36,28 @@ impl Store {
     /// `AlreadyExists` if another group of the project has the name, or another group one of the servers;
     /// `Invalid` without a project at this site.
     pub async fn put_document(&self, document: &GroupDocument) -> Result<(), StoreError> {
+        self.write_document(document, |_| true).await.map(|_| ())
+    }
+
+    /// The same, but only while ours is still the one that the caller compared it with (`None`: we had none). False:
+    /// another document came in between and nothing was changed; compare again.
+    ///
+    /// # Errors
+    /// As [`Store::put_document`].
+    pub async fn replace_document(
+        &self,
+        document: &GroupDocument,
+        held: Option<&ProtectionGroup>,
+    ) -> Result<bool, StoreError> {
+        let mark = |g: &ProtectionGroup| (g.epoch.number, g.epoch.raised_by, g.version);
+        self.write_document(document, |old| old.map(mark) == held.map(mark)).await
+    }
+
+    async fn write_document(
+        &self,
+        document: &GroupDocument,
+        allowed: impl Fn(Option<&ProtectionGroup>) -> bool,
+    ) -> Result<bool, StoreError> {
         let row = groups::write(&document.group, self.own_site_id().await?)?;
         let id = document.group.id;
         if let Some(stray) = document.members.iter().find(|member| member.group_id != id) {
@@ -43,7 +65,11 @@ impl Store {
             return Err(StoreError::invalid("group document", reason));
         }
         transact!(self, tx => {
-            match groups::lock(tx, id).await? {
+            let old = groups::lock(tx, id).await?;
+            if !allowed(old.as_ref()) {
+                return Ok(false);
+            }
+            match old {
                 Some(old) => self.overwrite_group(tx, &document.group, old.version).await?,
                 None => self.add_group(tx, &document.group, &row).await?,
             }
@@ -59,7 +85,8 @@ impl Store {
                 policies::add(tx, id, policy).await?;
             }
             outbox::in_step(tx, &document.group, self.now()).await?;
-            count_write(tx).await
+            count_write(tx).await?;
+            Ok(true)
         })
     }
 }

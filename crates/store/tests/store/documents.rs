@@ -183,6 +183,14 @@ pub async fn the_peers_document_replaces_ours_and_keeps_tokens(db: Db) {
     assert_eq!(token.unwrap().expose(), "t0ken");
     assert_eq!(store.array_token_sites(group.id).await.unwrap(), [world.here]);
 
+    // One that was compared with what is no longer here changes nothing: an old document never follows a newer one.
+    let mut late = theirs.clone();
+    late.group.name = "late".into();
+    assert!(!store.replace_document(&late, Some(&group)).await.unwrap());
+    assert!(!store.replace_document(&late, None).await.unwrap());
+    assert_eq!(store.group_document(&SYSTEM, group.id).await.unwrap(), theirs);
+    assert!(store.replace_document(&theirs, Some(&theirs.group)).await.unwrap());
+
     // A new one too, but not under a name that is taken, and then nothing of it.
     let mut fresh = theirs.clone();
     fresh.group.id = GroupId::generate();

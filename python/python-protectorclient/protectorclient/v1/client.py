@@ -6,6 +6,7 @@ import urllib.parse
 import uuid
 
 from keystoneauth1 import adapter
+from osc_lib.exceptions import CommandError
 
 from protectorclient import exceptions
 
@@ -62,7 +63,7 @@ class Client:
         if self._project_id is None:
             self._project_id = self.adapter.get_project_id()
         if not self._project_id:
-            raise exceptions.exceptions.CommandError(
+            raise CommandError(
                 "The token belongs to no project; set project_name or OS_PROJECT_NAME"
             )
         return self._project_id
@@ -73,7 +74,7 @@ class Client:
         if self._endpoint is None:
             url = self.adapter.get_endpoint()
             if not url:
-                raise exceptions.exceptions.CommandError(
+                raise CommandError(
                     f"The catalog has no endpoint of type {SERVICE_TYPE} (service {SERVICE_NAME}) in this "
                     "region; ask an administrator, or give --os-protector-endpoint"
                 )
@@ -125,7 +126,7 @@ class Client:
                 return items
             if body[key][-1]["id"] == marker:
                 # The server does not go on: better a clear end than a loop without one.
-                raise exceptions.exceptions.CommandError(f"{path} answers the same page again after {marker}")
+                raise CommandError(f"{path} answers the same page again after {marker}")
             marker = body[key][-1]["id"]
 
     def _tenant(self, *parts):
@@ -189,7 +190,8 @@ class Client:
         """A group by id or name."""
         if is_id(name_or_id):
             return self.group(name_or_id)
-        return self._only("protection group", name_or_id, self.groups(name=name_or_id))
+        named = [g for g in self.groups(name=name_or_id) if g["name"] == name_or_id]
+        return self._only("protection group", name_or_id, named)
 
     def create_group(self, **fields):
         body = {"protection_group": fields}
@@ -270,6 +272,6 @@ class Client:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise exceptions.exceptions.CommandError(f"No {kind} has the id or name {name!r}")
+            raise CommandError(f"No {kind} has the id or name {name!r}")
         ids = ", ".join(item["id"] for item in found)
-        raise exceptions.exceptions.CommandError(f"Several have the name {name!r}; give an id of: {ids}")
+        raise CommandError(f"Several have the name {name!r}; give an id of: {ids}")

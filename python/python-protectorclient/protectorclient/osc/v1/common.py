@@ -5,7 +5,9 @@ import argparse
 import logging
 import time
 
+from cliff import columns
 from osc_lib import exceptions
+from osc_lib import utils
 from osc_lib.cli import format_columns
 
 from protectorclient import exceptions as errors
@@ -67,13 +69,23 @@ def add_wait_options(parser):
     )
 
 
+class OrderedColumn(columns.FormattableColumn):
+    """A list in its own order (osc-lib's ListColumn sorts, and the order of steps means something)."""
+
+    def human_readable(self):
+        return "\n".join(
+            utils.format_dict(item) if isinstance(item, dict) else str(item) for item in self._value
+        )
+
+    def machine_readable(self):
+        return list(self._value)
+
+
 def _formatted(value):
     if isinstance(value, dict):
         return format_columns.DictColumn(value)
     if isinstance(value, list):
-        if any(isinstance(item, dict) for item in value):
-            return format_columns.ListDictColumn(value)
-        return format_columns.ListColumn(value)
+        return OrderedColumn(value)
     return value
 
 
@@ -84,10 +96,10 @@ def show(resource, first=("id", "name", "status")):
     return tuple(keys), tuple(_formatted(resource[k]) for k in keys)
 
 
-def table(items, columns):
-    """Dictionaries as Lister wants them; ``columns`` are (field, heading)."""
-    headings = tuple(heading for _, heading in columns)
-    rows = (tuple(_formatted(item.get(field)) for field, _ in columns) for item in items)
+def table(items, fields):
+    """Dictionaries as Lister wants them; ``fields`` are (field, heading)."""
+    headings = tuple(heading for _, heading in fields)
+    rows = (tuple(_formatted(item.get(field)) for field, _ in fields) for item in items)
     return headings, rows
 
 
