@@ -14,8 +14,8 @@ keep() { echo "$1=$2" >> "$MADE"; eval "$1=\$2"; }
 os() { "$VENV/bin/openstack" "$@"; }
 
 token() { # cloud : TOKEN and TENANT_ID, as the documentation has it
-  TOKEN=$(os --os-cloud "$1" token issue -f value -c id)
-  TENANT_ID=$(os --os-cloud "$1" token issue -f value -c project_id)
+  local issued; issued=$(os --os-cloud "$1" token issue -f json)
+  TOKEN=$(echo "$issued" | jq -r .id) TENANT_ID=$(echo "$issued" | jq -r .project_id)
 }
 
 call() { # method url [body] : prints the answer; a refusal ends the script

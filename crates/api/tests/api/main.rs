@@ -7,6 +7,7 @@ mod coverage;
 mod discovery;
 mod events;
 mod fake;
+mod fixtures;
 mod lists;
 mod peer;
 mod preconditions;

@@ -3,6 +3,7 @@
 
 // The future that brings everything up holds all others.
 #![recursion_limit = "256"]
+#![allow(clippy::disallowed_methods, reason = "a person waits in real time")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod bodies;

@@ -12,7 +12,7 @@ use protector_demo::{
 use protector_server::{EngineConfig, Protector, Roles, hooks::CrashAt, listen::Listening};
 use protector_sim::cloud::Profile;
 use protector_types::Clock;
-use protector_workflow::{ScaledClock, SystemClock};
+use protector_server::{ScaledClock, SystemClock};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, boot};
 
+// tidy: allow long function: one server, looked at from every side
 #[tokio::test]
 async fn a_server_boots_from_a_volume_on_a_given_port() {
     let lab = Lab::new();
