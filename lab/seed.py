@@ -4,7 +4,7 @@
 Idempotent: as admin the volume types "replicated"
 (replication_enabled='<is> True', replication_type='<in> async') and "plain",
 the flavor "m1.lab" and the image "tiny"; as the member app-user the network
-"net", subnet, security group "web" and keypair-less port.
+"net", subnet and security group "web".
 """
 import os
 import sys
