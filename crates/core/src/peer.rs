@@ -57,6 +57,11 @@ pub fn stamp(document: &GroupDocument) -> GroupStamp {
     }
 }
 
+/// Our own database as a party of a peer call.
+fn own(error: protector_store::StoreError) -> PortError {
+    PortError::Unknown { service: "our database".into(), message: error.to_string() }
+}
+
 /// Why an offered document is not taken, if it is not.
 fn refused(standing: Standing, id: GroupId) -> Option<Refusal> {
     let why = match standing {
@@ -99,10 +104,6 @@ impl Core {
     /// # Errors
     /// What the peer call gave; Unknown for our own database.
     pub async fn push_group(&self, id: GroupId) -> PortResult<()> {
-        let own = |error: protector_store::StoreError| PortError::Unknown {
-            service: "our database".into(),
-            message: error.to_string(),
-        };
         let document = self.store.group_document(&Scope::System, id).await.map_err(own)?;
         let local = self.store.own_site_id().await.map_err(own)?;
         let pushed = async {
@@ -122,10 +123,6 @@ impl Core {
     /// # Errors
     /// What the peer call gave; Unknown for our own database.
     pub async fn push_operation(&self, id: OperationId) -> PortResult<()> {
-        let own = |error: protector_store::StoreError| PortError::Unknown {
-            service: "our database".into(),
-            message: error.to_string(),
-        };
         let row = self.store.operation(&Scope::System, id).await.map_err(own)?;
         let group = self.store.group(&Scope::System, row.group_id).await.map_err(own)?;
         let site = group.other_site(self.store.own_site_id().await.map_err(own)?);

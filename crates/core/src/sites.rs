@@ -1,6 +1,6 @@
 //! Sites: registration (which exchanges the records with the peer), changes, validation.
 
-use protector_ports::{Identity, PortError, SiteHandover, VolumeType};
+use protector_ports::{PortError, SiteHandover, VolumeType};
 use protector_store::{Page, PageRequest};
 use protector_types::{Code, Refusal, Secret, Site, SiteId, SiteStatus};
 
@@ -265,12 +265,4 @@ fn apply(site: &mut Site, change: SiteChange) {
     set(&mut site.ca_cert, change.ca_cert.map(Some));
     set(&mut site.insecure, change.insecure);
     set(&mut site.cinder_host, change.cinder_host.map(Some));
-}
-
-/// Shared by registration and validation: the identity of a stored site.
-pub(crate) async fn identity(
-    core: &Core,
-    site: &Site,
-) -> Result<std::sync::Arc<dyn Identity>, PortError> {
-    core.fabric.identity(site.id).await
 }

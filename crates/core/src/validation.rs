@@ -3,7 +3,7 @@
 use protector_ports::{PortError, PortFilter, PortResult};
 use protector_types::Site;
 
-use crate::{Check, Core, ValidationReport, sites};
+use crate::{Check, Core, ValidationReport};
 
 /// Clock skew that is still fine, in milliseconds: token validity and snapshot ages are compared across hosts.
 const SKEW_LIMIT_MS: i64 = 5_000;
@@ -52,7 +52,7 @@ fn judged<T>(
 }
 
 async fn keystone(core: &Core, site: &Site) -> Check {
-    let result = async { sites::identity(core, site).await?.whoami().await }.await;
+    let result = async { core.fabric.identity(site.id).await?.whoami().await }.await;
     judged(
         "keystone",
         result,
@@ -64,7 +64,7 @@ async fn keystone(core: &Core, site: &Site) -> Check {
 async fn roles(core: &Core, site: &Site) -> Check {
     let fix =
         "openstack role add --project service --user protector admin; likewise for role service";
-    let me = async { sites::identity(core, site).await?.whoami().await }.await;
+    let me = async { core.fabric.identity(site.id).await?.whoami().await }.await;
     match me {
         Ok(me) if me.roles.iter().any(|r| r == "admin") => {
             passed("roles", "the service user holds role admin")
@@ -78,7 +78,7 @@ async fn roles(core: &Core, site: &Site) -> Check {
 
 async fn skew(core: &Core, site: &Site) -> Check {
     let fix = "synchronise the clocks of both hosts (chrony, NTP)";
-    let skew = async { sites::identity(core, site).await?.clock_skew_ms().await }.await;
+    let skew = async { core.fabric.identity(site.id).await?.clock_skew_ms().await }.await;
     match skew {
         Ok(ms) if ms.abs() <= SKEW_LIMIT_MS => passed("clock", format!("differs by {ms} ms")),
         Ok(ms) => failed("clock", format!("Keystone's clock differs from ours by {ms} ms"), fix),

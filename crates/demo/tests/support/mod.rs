@@ -10,9 +10,9 @@ use protector_demo::{
     tenant::{self, AppServer, AppShape},
 };
 use protector_server::{EngineConfig, Protector, Roles, hooks::CrashAt, listen::Listening};
+use protector_server::{ScaledClock, SystemClock};
 use protector_sim::cloud::Profile;
 use protector_types::Clock;
-use protector_server::{ScaledClock, SystemClock};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
