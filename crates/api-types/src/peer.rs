@@ -1,6 +1,6 @@
 //! `/v1/peer/...`: site to site only.
 
-use protector_types::{GroupDocument, ProjectId, Secret, SiteId, TenantMapping};
+use protector_types::{Fence, GroupDocument, ProjectId, Secret, SiteId, TenantMapping};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -73,6 +73,15 @@ pub struct PeerArrayTokenBody {
     pub token: Secret,
 }
 
+/// Body of `PUT /v1/peer/groups/{id}/fences`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeerFencesBody {
+    /// How fenced servers were before.
+    #[schema(value_type = Vec<Object>)]
+    pub fences: Vec<Fence>,
+}
+
 /// Body of `PUT /v1/peer/operations/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +103,11 @@ impl Checked for PeerGroupBody {
     fn check(&self, errors: &mut FieldErrors) {
         errors.name("document.group.name", &self.document.group.name);
     }
+}
+
+impl Checked for PeerFencesBody {
+    const RESOURCE: (&'static str, Option<&'static str>) = ("peer", None);
+    fn check(&self, _: &mut FieldErrors) {}
 }
 
 impl Checked for PeerArrayTokenBody {

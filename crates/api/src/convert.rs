@@ -165,6 +165,7 @@ pub fn action(
             force: it.force,
             retain_primary: it.retain_primary,
             reverse_replication: it.reverse_replication,
+            ..core::ActionParams::default()
         },
         idempotency,
     }

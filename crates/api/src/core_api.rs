@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use protector_core::{Core, Page, PageRequest};
 use protector_ports::{GroupStamp, PeerInfo, RecoveryPoint, SiteHandover, TokenInfo, VolumeType};
 use protector_types::{
-    Code, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
+    Code, Fence, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
     ProjectId, Refusal, ReplicationPolicy, Secret, Site, SiteId, TenantMapping, TenantMappingId,
 };
 use serde_json::Value;
@@ -129,6 +129,8 @@ core_api! {
     fn group_stamp(id: GroupId) -> GroupStamp;
     /// The peer removed a group.
     fn drop_group(id: GroupId) -> ();
+    /// Takes fence records from the peer.
+    fn accept_fences(group: GroupId, fences: Vec<Fence>) -> ();
     /// Takes an array's token, once.
     fn accept_array_token(group: GroupId, site: SiteId, token: Secret) -> ();
     /// Takes the record of an operation that the peer drives.

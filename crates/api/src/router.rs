@@ -69,6 +69,7 @@ fn peers() -> OpenApiRouter<AppState> {
         .routes(routes!(peer::put_tenant_mapping, peer::delete_tenant_mapping))
         .routes(routes!(peer::put_group, peer::group_stamp, peer::delete_group))
         .routes(routes!(peer::put_array_token))
+        .routes(routes!(peer::put_fences))
         .routes(routes!(peer::put_operation))
         .layer(DefaultBodyLimit::max(MAX_PEER_BODY))
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_api_types::{
-    GroupStampBody, GroupStampView, PeerGroupBody, PeerInfoBody, PeerOperationBody,
+    GroupStampBody, GroupStampView, PeerFencesBody, PeerGroupBody, PeerInfoBody, PeerOperationBody,
     PeerTenantMappingBody,
 };
 use protector_http::Service;
 use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, PortResult, SiteHandover};
-use protector_types::{GroupDocument, GroupId, ProjectId, Secret, SiteId, TenantMapping};
+use protector_types::{Fence, GroupDocument, GroupId, ProjectId, Secret, SiteId, TenantMapping};
 use serde_json::{Value, json};
 
 use crate::{
@@ -95,6 +95,12 @@ impl PeerSite for PeerClient {
     ) -> PortResult<()> {
         let path = format!("/v1/peer/groups/{group}/array-tokens/{site}");
         Ok(self.client.put(&path, &json!({"token": token.expose()})).await.map(drop)?)
+    }
+
+    async fn put_fences(&self, group: GroupId, fences: &[Fence]) -> PortResult<()> {
+        let path = format!("/v1/peer/groups/{group}/fences");
+        let body = PeerFencesBody { fences: fences.to_vec() };
+        Ok(self.client.put(&path, &body).await.map(drop)?)
     }
 
     async fn put_operation(&self, project: &ProjectId, record: &Value) -> PortResult<()> {

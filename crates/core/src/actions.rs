@@ -10,7 +10,8 @@ use protector_types::{
 };
 
 use crate::{
-    ActionRequest, Caller, Core, OperationRecord, PlanRequest, errors, health, operations::record,
+    ActionParams, ActionRequest, Caller, Core, OperationRecord, PlanRequest, errors, health,
+    operations::record,
 };
 
 /// How long a request waits for its plan; larger groups are accepted as `pending`, and the engine plans.
@@ -103,7 +104,8 @@ impl Core {
             self.require_in_sync(&document).await?;
         }
         let operation_id = OperationId::generate();
-        let plan_request = self.plan_request(operation_id, operation, &request, &document).await?;
+        let plan_request =
+            self.plan_request(operation_id, operation, &request.params, &document, None).await?;
         let plan = tokio::select! {
             plan = self.planner.plan(&plan_request) => Some(plan?),
             () = tokio::time::sleep(PLANNING_PATIENCE) => None,
@@ -184,8 +186,9 @@ impl Core {
         &self,
         operation_id: OperationId,
         operation: OperationType,
-        request: &ActionRequest,
+        params: &ActionParams,
         document: &GroupDocument,
+        retry_of: Option<OperationId>,
     ) -> Result<PlanRequest, Refusal> {
         let policy = document.policy.clone().ok_or_else(policy_missing)?;
         let sites = self.store.all_sites().await.map_err(errors::store)?;
@@ -194,13 +197,16 @@ impl Core {
         Ok(PlanRequest {
             operation_id,
             operation,
-            params: request.params.clone(),
+            params: params.clone(),
             group: document.group.clone(),
             members: document.members.clone(),
             policy,
             site_names: health::site_names(&sites),
             cinder_hosts,
             local_site: self.store.own_site_id().await.map_err(errors::store)?,
+            fences: self.store.fences(document.group.id).await.map_err(errors::store)?,
+            drill: self.earlier(document.group.active_test_operation_id).await?,
+            retried: self.earlier(retry_of).await?,
         })
     }
 
@@ -218,9 +224,8 @@ impl Core {
         let params = serde_json::from_value(row.params).map_err(|e| {
             Refusal::new(Code::Internal, format!("stored parameters cannot be read: {e}"))
         })?;
-        let action = Action::Failover;
-        let request = ActionRequest { action, params, idempotency: None };
-        let request = self.plan_request(id, row.operation_type, &request, &document).await?;
+        let request =
+            self.plan_request(id, row.operation_type, &params, &document, row.retry_of).await?;
         self.planner.plan(&request).await
     }
 }
@@ -272,7 +277,6 @@ fn direction(operation: OperationType, document: &GroupDocument) -> (SiteId, Sit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ActionParams;
 
     fn request(action: Action, params: ActionParams) -> ActionRequest {
         ActionRequest { action, params, idempotency: None }

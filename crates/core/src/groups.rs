@@ -138,6 +138,7 @@ impl Core {
             current_operation_id: None,
             active_test_operation_id: None,
             quarantine: None,
+            kept: Vec::new(),
             created_at: now,
             updated_at: now,
         };

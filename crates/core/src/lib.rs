@@ -2,6 +2,7 @@
 //! admission as pure functions; and the `Planner` trait through which an accepted action becomes a plan.
 
 pub mod actions;
+mod earlier;
 mod errors;
 pub mod facts;
 pub mod groups;
@@ -21,6 +22,6 @@ mod validation;
 pub const API_VERSION: &str = "1.3";
 
 pub use model::*;
-pub use planner::{PlanRequest, Planner};
+pub use planner::{EarlierOperation, PlanRequest, Planner};
 pub use protector_store::{Page, PageRequest};
 pub use service::Core;

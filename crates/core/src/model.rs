@@ -265,6 +265,22 @@ pub struct ActionParams {
     pub retain_primary: bool,
     /// Failback: replicate again afterwards.
     pub reverse_replication: bool,
+    /// A chosen group-consistent point, by name (1.3).
+    pub recovery_point: Option<String>,
+    /// Forced failover: leave out members whose mappings do not resolve (1.3).
+    pub allow_partial: bool,
+    /// Run only if this is still the plan (1.3).
+    pub plan_hash: Option<String>,
+    /// Drill: keep addresses and MACs also on mapped networks (1.3).
+    pub preserve_addresses: bool,
+    /// `cancel`, `retry`, `skip`, `abandon`: which operation; `None`: the group's current or last failed one (1.3).
+    pub operation_id: Option<OperationId>,
+    /// `skip`: which step (1.3).
+    pub step: Option<String>,
+    /// `skip`, `abandon`: why (1.3).
+    pub reason: Option<String>,
+    /// `reset_status`: to which status (1.3).
+    pub status: Option<protector_types::GroupStatus>,
 }
 
 /// `POST .../{pg_id}/action` after resolution.

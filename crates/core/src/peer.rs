@@ -5,8 +5,8 @@ use std::time::Duration;
 use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, PortResult, SiteHandover};
 use protector_store::Scope;
 use protector_types::{
-    Code, GroupDocument, GroupId, OperationId, ProjectId, Refusal, Secret, SiteId, SyncState,
-    TenantMapping, TenantMappingId,
+    Code, Fence, GroupDocument, GroupId, OperationId, ProjectId, Refusal, Secret, SiteId,
+    SyncState, TenantMapping, TenantMappingId,
 };
 use sha2::{Digest, Sha256};
 
@@ -106,11 +106,14 @@ impl Core {
     pub async fn push_group(&self, id: GroupId) -> PortResult<()> {
         let document = self.store.group_document(&Scope::System, id).await.map_err(own)?;
         let local = self.store.own_site_id().await.map_err(own)?;
+        let fences = self.store.fences(id).await.map_err(own)?;
         let pushed = async {
-            self.fabric.peer(document.group.other_site(local)).await?.put_group(&document).await
+            let peer = self.fabric.peer(document.group.other_site(local)).await?;
+            peer.put_group(&document).await?;
+            if fences.is_empty() { Ok(()) } else { peer.put_fences(id, &fences).await }
         };
         match pushed.await {
-            Ok(_) => self.store.outbox_pushed(id, document.group.version).await.map_err(own),
+            Ok(()) => self.store.outbox_pushed(id, document.group.version).await.map_err(own),
             Err(error) => {
                 self.store.outbox_failed(id, &error.to_string()).await.map_err(own)?;
                 Err(error)
@@ -345,6 +348,14 @@ impl Core {
         token: Secret,
     ) -> Result<(), Refusal> {
         self.store.set_array_token(group, site, &token).await.map_err(errors::store)
+    }
+
+    /// Takes how servers were before they were fenced. Older records than ours change nothing.
+    ///
+    /// # Errors
+    /// NotFound for a group that we do not know.
+    pub async fn accept_fences(&self, group: GroupId, fences: Vec<Fence>) -> Result<(), Refusal> {
+        self.store.put_fences(group, &fences).await.map_err(errors::store)
     }
 
     /// Takes the record of an operation that the peer drives or drove.

@@ -1,13 +1,14 @@
 //! How an action becomes a plan. `operations` implements it, `server` wires it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use protector_types::{
-    GroupId, Member, OperationId, OperationType, ProtectionGroup, Refusal, ReplicationPolicy,
-    SiteId,
+    Fence, GroupId, Member, OperationId, OperationType, ProtectionGroup, Refusal,
+    ReplicationPolicy, SiteId,
 };
 use protector_workflow::{Definition, Plan};
+use serde_json::Value;
 
 use crate::ActionParams;
 
@@ -27,11 +28,34 @@ pub struct PlanRequest {
     /// Its policy.
     pub policy: ReplicationPolicy,
     /// Names of both sites, for messages and `current_primary_site`.
-    pub site_names: std::collections::BTreeMap<SiteId, String>,
+    pub site_names: BTreeMap<SiteId, String>,
     /// `host@backend#pool` set by the operator, per site.
-    pub cinder_hosts: std::collections::BTreeMap<SiteId, String>,
+    pub cinder_hosts: BTreeMap<SiteId, String>,
     /// Where the driving Protector runs.
     pub local_site: SiteId,
+    /// How fenced servers were before, at both sites.
+    pub fences: Vec<Fence>,
+    /// The open drill, if there is one.
+    pub drill: Option<EarlierOperation>,
+    /// The operation that this one repeats or completes (`retry_of`).
+    pub retried: Option<EarlierOperation>,
+}
+
+/// An operation that a plan builds on.
+#[derive(Debug, Clone)]
+pub struct EarlierOperation {
+    /// Its id: part of the markers of what it made.
+    pub id: OperationId,
+    /// What it did.
+    pub operation: OperationType,
+    /// With what.
+    pub params: ActionParams,
+    /// Its plan, if it is known here.
+    pub plan: Option<Plan>,
+    /// Outputs of its steps that were done and not undone, by step id.
+    pub outputs: BTreeMap<String, Value>,
+    /// Its record's `result_data`.
+    pub result_data: Value,
 }
 
 /// Lays out plans and knows the definitions that run them.

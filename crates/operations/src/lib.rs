@@ -7,7 +7,11 @@ pub mod catalog;
 pub mod deps;
 pub mod facts;
 pub mod failover;
+pub mod fencing;
 pub mod outcome;
+pub mod rebuild;
+pub mod registry;
+pub mod sketch;
 pub mod steps;
 mod watch;
 

@@ -12,10 +12,11 @@ use protector_operations::{
     failover::{
         STAGES,
         layout::lay_out,
-        plan::{PlanFacts, Ready, ReadyMember},
+        plan::{PlanFacts, Ready},
     },
+    rebuild::ReadyMember,
 };
-use protector_ports::{NewPort, Server};
+use protector_ports::NewPort;
 use protector_types::{
     Epoch, GroupId, GroupStatus, Mappings, Member, MemberId, MemberVolume, OperationId,
     OperationType, ProtectionGroup, ReplicationPolicy, ReplicationStatus, ReplicationType,
@@ -79,6 +80,7 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
         current_operation_id: None,
         active_test_operation_id: None,
         quarantine: None,
+        kept: Vec::new(),
         created_at: DateTime::UNIX_EPOCH,
         updated_at: DateTime::UNIX_EPOCH,
     };
@@ -99,21 +101,14 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
         site_names: BTreeMap::new(),
         cinder_hosts: BTreeMap::new(),
         local_site: a,
+        fences: Vec::new(),
+        drill: None,
+        retried: None,
     }
 }
 
 fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
     let request = request(members);
-    let servers: Vec<Server> = request
-        .members
-        .iter()
-        .map(|m| Server {
-            id: format!("{}-id", m.spec.name),
-            name: m.spec.name.clone(),
-            status: if off.contains(&m.spec.name.as_str()) { "SHUTOFF" } else { "ACTIVE" }.into(),
-            ..Server::default()
-        })
-        .collect();
     let (a, b) = (request.group.primary_site_id, request.group.secondary_site_id);
     let place = |site: SiteId| Place { site, project: request.group.projects[&site].clone() };
     let array = |site: SiteId| ArrayPlace { group: request.group.id, site };
@@ -127,10 +122,11 @@ fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
         members: request
             .members
             .iter()
-            .zip(&servers)
-            .map(|(member, server)| ReadyMember {
+            .map(|member| ReadyMember {
                 member,
-                server,
+                source_server_id: format!("{}-id", member.spec.name),
+                was_active: !off.contains(&member.spec.name.as_str()),
+                was_locked: false,
                 flavor_id: "f".into(),
                 ports: vec![("p".into(), NewPort::default())],
                 key_name: None,

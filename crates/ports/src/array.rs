@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+pub use protector_types::ArrayConnection;
 use protector_types::Retention;
 use serde::{Deserialize, Serialize};
 
@@ -62,17 +63,6 @@ pub enum VolumeKey {
     Name(String),
     /// Serial: for finding again what Cinder renamed.
     Serial(String),
-}
-
-/// A host connection: what a fence removes and its reversal restores.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArrayConnection {
-    /// Host, or `None` when it is a host group's.
-    pub host: Option<String>,
-    /// Host group.
-    pub host_group: Option<String>,
-    /// LUN.
-    pub lun: Option<u64>,
 }
 
 /// The array's protection group of a PG.

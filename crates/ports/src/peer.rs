@@ -1,7 +1,9 @@
 //! The Protector at the other site.
 
 use async_trait::async_trait;
-use protector_types::{GroupDocument, GroupId, ProjectId, Secret, Site, SiteId, TenantMapping};
+use protector_types::{
+    Fence, GroupDocument, GroupId, ProjectId, Secret, Site, SiteId, TenantMapping,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::PortResult;
@@ -60,6 +62,8 @@ pub trait PeerSite: Send + Sync {
     /// Ensure; hands an array token over once.
     async fn put_array_token(&self, group: GroupId, site: SiteId, token: &Secret)
     -> PortResult<()>;
+    /// Ensure; hands over how servers were before they were fenced. Records of an older epoch change nothing.
+    async fn put_fences(&self, group: GroupId, fences: &[Fence]) -> PortResult<()>;
     /// Ensure; the record of an operation, for reading at the other site.
     async fn put_operation(
         &self,

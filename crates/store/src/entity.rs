@@ -171,3 +171,13 @@ entity!(engine = "engines" {
     heartbeat: i64,
     seen_at: String,
 });
+entity!(
+    /// Outside the document: never overwritten by a sync.
+    fence = "fences" {
+        #[sea_orm(primary_key, auto_increment = false)] member_id: String,
+        #[sea_orm(primary_key, auto_increment = false)] site_id: String,
+        group_id: String,
+        epoch: i64,
+        body: String,
+    }
+);

@@ -296,6 +296,19 @@ const TABLES: &[TableDdl] = &[
         key: &["id"],
         parent: None,
     },
+    TableDdl {
+        migration: "m0018_fences",
+        table: "fences",
+        columns: &[
+            must("member_id", Word),
+            must("site_id", Word),
+            must("group_id", Word),
+            must("epoch", Count),
+            must("body", Text),
+        ],
+        key: &["member_id", "site_id"],
+        parent: GROUP,
+    },
 ];
 
 const fn index(
@@ -330,6 +343,7 @@ const INDEXES: &[IndexDdl] = &[
     index("m0113_operations_all", "operations", &["created_at", "id"]),
     index("m0114_operations_status", "operations", &["status", "created_at", "id"]),
     index("m0115_keys_expiry", "idempotency_keys", &["expires_at"]),
+    index("m0116_fences_group", "fences", &["group_id"]),
 ];
 
 impl TableDdl {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GroupId, GroupStatus, Mapping, MemberId, OperationId, ProjectId, ReplicationStatus,
+    GroupId, GroupStatus, KeptCopy, Mapping, MemberId, OperationId, ProjectId, ReplicationStatus,
     ReplicationType, SiteId,
 };
 
@@ -81,6 +81,9 @@ pub struct ProtectionGroup {
     pub active_test_operation_id: Option<OperationId>,
     /// Why the group is read-only at this site.
     pub quarantine: Option<String>,
+    /// Copies that are kept on purpose, until the retention passes.
+    #[serde(default)]
+    pub kept: Vec<KeptCopy>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When its metadata last changed.

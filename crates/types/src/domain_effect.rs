@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{GroupId, GroupStatus, MemberId, ReplicationStatus, SiteId, VolumePlacement};
+use uuid::Uuid;
+
+use crate::{
+    Fence, GroupId, GroupStatus, KeptCopy, MemberId, ReplicationStatus, SiteId, VolumePlacement,
+};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +30,67 @@ pub enum DomainEffect {
         /// New servers and volumes.
         placements: Vec<NewPlacement>,
     },
+    /// A forced failover takes the primary before its first server is made, and gives it back when it is undone: a new
+    /// epoch that names this primary. Status, count and places do not change.
+    MovePrimary {
+        /// The group.
+        group_id: GroupId,
+        /// The current primary from now on.
+        primary: SiteId,
+        /// Who raises the epoch.
+        raised_by: SiteId,
+    },
+    /// Members run at the current primary from now on: the end of a forced failover, or of the completion of a partial
+    /// one.
+    Arrived {
+        /// The group.
+        group_id: GroupId,
+        /// `failed_over` or `failed_over_partial`.
+        status: GroupStatus,
+        /// Counts as a failover (the completion of a partial one does not).
+        counts: bool,
+        /// New servers and volumes, at the current primary.
+        placements: Vec<NewPlacement>,
+    },
+    /// Members have nothing at this site any more.
+    Displaced {
+        /// The group.
+        group_id: GroupId,
+        /// Where.
+        site_id: SiteId,
+        /// Whose servers and volumes there are forgotten.
+        members: Vec<MemberId>,
+    },
+    /// Servers were fenced.
+    Fenced {
+        /// The group.
+        group_id: GroupId,
+        /// How they were before.
+        fences: Vec<Fence>,
+    },
+    /// Fences were taken back, or what they fenced is gone.
+    Unfenced {
+        /// The group.
+        group_id: GroupId,
+        /// Where.
+        site_id: SiteId,
+        /// Whose.
+        members: Vec<MemberId>,
+    },
+    /// Copies are kept on purpose.
+    Kept {
+        /// The group.
+        group_id: GroupId,
+        /// Which.
+        copies: Vec<KeptCopy>,
+    },
+    /// Kept copies are gone.
+    Released {
+        /// The group.
+        group_id: GroupId,
+        /// By their ids.
+        copies: Vec<Uuid>,
+    },
     /// The group's status follows the operation (running, rolled back).
     SetStatus {
         /// The group.
@@ -42,6 +107,24 @@ pub enum DomainEffect {
         /// What replication does now.
         status: ReplicationStatus,
     },
+}
+
+impl DomainEffect {
+    /// The group that it changes.
+    pub fn group_id(&self) -> GroupId {
+        match self {
+            Self::SwapPrimary { group_id, .. }
+            | Self::MovePrimary { group_id, .. }
+            | Self::Arrived { group_id, .. }
+            | Self::Displaced { group_id, .. }
+            | Self::Fenced { group_id, .. }
+            | Self::Unfenced { group_id, .. }
+            | Self::Kept { group_id, .. }
+            | Self::Released { group_id, .. }
+            | Self::SetStatus { group_id, .. }
+            | Self::Replicated { group_id, .. } => *group_id,
+        }
+    }
 }
 
 /// Where a member is now.

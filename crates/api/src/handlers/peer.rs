@@ -3,8 +3,8 @@
 use axum::Json;
 use http::StatusCode;
 use protector_api_types::{
-    GroupStampBody, PeerArrayTokenBody, PeerGroupBody, PeerInfoBody, PeerOperationBody,
-    PeerSiteBody, PeerTenantMappingBody, read_body,
+    GroupStampBody, PeerArrayTokenBody, PeerFencesBody, PeerGroupBody, PeerInfoBody,
+    PeerOperationBody, PeerSiteBody, PeerTenantMappingBody, read_body,
 };
 use protector_policy::Rule;
 use protector_ports::SiteHandover;
@@ -157,6 +157,24 @@ pub async fn put_array_token(
     let site: SiteId = id("Site", &path.site_id)?;
     let body: PeerArrayTokenBody = read_body(&bytes, call.version)?;
     call.core().accept_array_token(group, site, body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes how servers were before the other site fenced them.
+#[utoipa::path(
+    put, path = "/v1/peer/groups/{pg_id}/fences", tag = "peer", params(PeerGroupPath),
+    request_body = PeerFencesBody,
+    responses((status = 204, description = "Taken"), ChangeFails)
+)]
+pub async fn put_fences(
+    call: Call,
+    PathOf(path): PathOf<PeerGroupPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    let group: GroupId = id("Protection group", &path.pg_id)?;
+    let body: PeerFencesBody = read_body(&bytes, call.version)?;
+    call.core().accept_fences(group, body.fences).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

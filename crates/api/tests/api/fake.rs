@@ -365,6 +365,10 @@ impl CoreApi for FakeCore {
     async fn drop_group(&self, _: GroupId) -> Result<(), Refusal> {
         Ok(())
     }
+    async fn accept_fences(&self, _: GroupId, _: Vec<Fence>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     async fn accept_array_token(
         &self,
         group: GroupId,

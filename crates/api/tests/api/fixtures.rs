@@ -104,6 +104,7 @@ pub fn group() -> ProtectionGroup {
         current_operation_id: None,
         active_test_operation_id: None,
         quarantine: None,
+        kept: Vec::new(),
         created_at: start(),
         updated_at: start(),
     }

@@ -15,15 +15,14 @@
 
 pub mod layout;
 pub mod plan;
-pub mod resolve;
 
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, GroupStatus, OperationStatus};
-use protector_workflow::{Definition, DynStep, Erased, Plan, Stage, State, StepState};
+use protector_workflow::{Definition, DynStep, Plan, Stage, State, StepState};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, steps};
+use crate::{deps::Deps, registry, steps};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "failover";
@@ -58,39 +57,7 @@ impl Definition for Failover {
     }
 
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>> {
-        let deps = self.0.clone();
-        Some(match kind {
-            "recheck" => Arc::new(Erased(steps::recheck::Recheck(deps))),
-            "stop_server" => Arc::new(Erased(steps::stop_server::StopServer(deps))),
-            "lock_server" => Arc::new(Erased(steps::lock_server::LockServer(deps))),
-            "record_connections" => {
-                Arc::new(Erased(steps::record_connections::RecordConnections(deps)))
-            }
-            "disconnect_volumes" => {
-                Arc::new(Erased(steps::disconnect_volumes::DisconnectVolumes(deps)))
-            }
-            "snapshot_group" => Arc::new(Erased(steps::snapshot_group::SnapshotGroup(deps))),
-            "await_replication" => {
-                Arc::new(Erased(steps::await_replication::AwaitReplication(deps)))
-            }
-            "clone_volume" => Arc::new(Erased(steps::clone_volume::CloneVolume(deps))),
-            "manage_volume" => Arc::new(Erased(steps::manage_volume::ManageVolume(deps))),
-            "dress_volume" => Arc::new(Erased(steps::dress_volume::DressVolume(deps))),
-            "import_keypair" => Arc::new(Erased(steps::import_keypair::ImportKeypair(deps))),
-            "create_server_group" => {
-                Arc::new(Erased(steps::create_server_group::CreateServerGroup(deps)))
-            }
-            "create_port" => Arc::new(Erased(steps::create_port::CreatePort(deps))),
-            "create_server" => Arc::new(Erased(steps::create_server::CreateServer(deps))),
-            "refuse" => Arc::new(Erased(steps::refuse::Refuse)),
-            "barrier" => Arc::new(Erased(steps::barrier::Barrier)),
-            "settle_power" => Arc::new(Erased(steps::settle_power::SettlePower(deps))),
-            "verify_source" => Arc::new(Erased(steps::verify_source::VerifySource(deps))),
-            "swap_primary" => Arc::new(Erased(steps::swap_primary::SwapPrimary)),
-            "stop_schedule" => Arc::new(Erased(steps::stop_schedule::StopSchedule(deps))),
-            "push_group" => Arc::new(Erased(steps::push_group::PushGroup(deps))),
-            _ => return None,
-        })
+        registry::step(&self.0, kind)
     }
 
     fn on_end(&self, plan: &Plan, _status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {

@@ -1,17 +1,17 @@
 //! Plans a planned failover: gathers facts, checks everything for **all** members, refuses with every reason at once.
 
-use std::collections::BTreeMap;
-
 use protector_core::PlanRequest;
-use protector_ports::{BackendPool, Server, VolumeType};
+use protector_ports::Server;
 use protector_types::{Code, GroupId, Member, Refusal, SiteId};
 use protector_workflow::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::{layout, resolve};
+use super::layout;
 use crate::{
     deps::Deps,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
+    fencing::Running,
+    rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
 /// What the plan was decided on; stored with it.
@@ -25,26 +25,6 @@ pub struct PlanFacts {
     pub target_site: String,
     /// What is known beforehand not to be kept.
     pub not_preserved: Vec<String>,
-}
-
-/// A member with everything resolved.
-pub struct ReadyMember<'a> {
-    /// The member.
-    pub member: &'a Member,
-    /// Its server at the source.
-    pub server: &'a Server,
-    /// Target flavor id.
-    pub flavor_id: String,
-    /// Target ports with the source port's id, in interface order.
-    pub ports: Vec<(String, protector_ports::NewPort)>,
-    /// Keypair name to use at the target.
-    pub key_name: Option<String>,
-    /// Public key to import first.
-    pub import_key: Option<String>,
-    /// Availability zone, if the target has it.
-    pub availability_zone: Option<String>,
-    /// Existing server group at the target.
-    pub server_group_id: Option<String>,
 }
 
 /// Everything the layout needs.
@@ -81,15 +61,16 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
 
     let mut reasons = Reasons::default();
     let mut not_preserved = Vec::new();
-    let mappings = resolve::Mappings::new(request, &source, &target, &mut reasons);
+    let mappings = resolve::Mappings::new(request, Some(&source), &target, &mut reasons);
     let members: Vec<_> = request
         .members
         .iter()
         .filter_map(|member| {
+            let server = source_server(member, &places, &source, &mut reasons);
             ready_member(
                 member,
-                &places,
-                &source,
+                server.map(running),
+                Some(&source),
                 &target,
                 &mappings,
                 &mut not_preserved,
@@ -98,9 +79,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         })
         .collect();
     check_replication(request, &source, &target, &mut reasons);
-    check_quota(request, &members, &target, &mut reasons);
-    let volume_type = target_type(request, target_site, &target, &mut reasons);
-    let cinder_host = target_pool(request, target_site, volume_type, &target, &mut reasons);
+    checks::quota(request, &members, &target, &mut reasons);
+    let volume_type = checks::target_type(request, target_site, &target, &mut reasons);
+    let cinder_host = checks::target_pool(request, target_site, volume_type, &target, &mut reasons);
     reasons.into_result()?;
 
     let ready = Ready {
@@ -123,50 +104,12 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
-fn ready_member<'a>(
-    member: &'a Member,
-    places: &Places,
-    source: &'a SourceFacts,
-    target: &TargetFacts,
-    mappings: &resolve::Mappings,
-    not_preserved: &mut Vec<String>,
-    reasons: &mut Reasons,
-) -> Option<ReadyMember<'a>> {
-    let name = member.spec.name.as_str();
-    let server = source_server(member, places, source, reasons);
-    let flavor = resolve::flavor(name, &member.spec.flavor, source, target, mappings, reasons);
-    let ports: Vec<_> = member
-        .spec
-        .ports
-        .iter()
-        .map(|spec| {
-            resolve::port(member, spec, target, mappings, not_preserved, reasons)
-                .map(|port| (spec.id.clone(), port))
-        })
-        .collect();
-    let (key_name, import_key) = keypair(member, target, not_preserved);
-    let availability_zone =
-        member.spec.availability_zone.clone().filter(|az| target.availability_zones.contains(az));
-    if availability_zone.is_none() && member.spec.availability_zone.is_some() {
-        let zone = member.spec.availability_zone.as_deref().unwrap_or_default();
-        not_preserved
-            .push(format!("{name}: availability zone {zone} (the target has no such zone)"));
+fn running(server: &Server) -> Running {
+    Running {
+        server_id: server.id.clone(),
+        was_active: server.status == "ACTIVE",
+        was_locked: server.locked,
     }
-    let server_group_id = member.spec.server_group.as_ref().and_then(|wanted| {
-        let same =
-            |g: &&protector_ports::ServerGroup| g.name == wanted.name && g.policy == wanted.policy;
-        target.server_groups.iter().find(same).map(|g| g.id.clone())
-    });
-    Some(ReadyMember {
-        member,
-        server: server?,
-        flavor_id: flavor?.id.clone(),
-        ports: ports.into_iter().collect::<Option<_>>()?,
-        key_name,
-        import_key,
-        availability_zone,
-        server_group_id,
-    })
 }
 
 /// The member's server as it is now: there, in a state to start from, with the volumes that the group protects.
@@ -223,34 +166,6 @@ fn source_server<'a>(
     Some(server)
 }
 
-/// The keypair at the target, or the public key to import, or neither.
-fn keypair(
-    member: &Member,
-    target: &TargetFacts,
-    not_preserved: &mut Vec<String>,
-) -> (Option<String>, Option<String>) {
-    let Some(name) = &member.spec.key_name else { return (None, None) };
-    match (&member.spec.public_key, target.keypairs.iter().find(|k| k.name == *name)) {
-        (Some(wanted), Some(there)) if wanted.trim() != there.public_key.trim() => {
-            // Another key under the same name: never start the server with a stranger's key.
-            not_preserved.push(format!(
-                "{}: keypair {name} (another key has that name at the target)",
-                member.spec.name
-            ));
-            (None, None)
-        }
-        (_, Some(_)) => (Some(name.clone()), None),
-        (Some(wanted), None) => (Some(name.clone()), Some(wanted.clone())),
-        (None, None) => {
-            not_preserved.push(format!(
-                "{}: keypair {name} (its public key could not be read)",
-                member.spec.name
-            ));
-            (None, None)
-        }
-    }
-}
-
 fn check_replication(
     request: &PlanRequest,
     source: &SourceFacts,
@@ -294,94 +209,6 @@ fn check_replication(
                     ),
                 );
             }
-        }
-    }
-}
-
-/// Counts all members, also those that something else keeps from moving: who has removed that must not meet the quota
-/// next. Only a flavor that did not resolve cannot be counted.
-fn check_quota(
-    request: &PlanRequest,
-    ready: &[ReadyMember<'_>],
-    target: &TargetFacts,
-    reasons: &mut Reasons,
-) {
-    let members = &request.members;
-    let flavors: BTreeMap<&str, _> = target.flavors.iter().map(|f| (f.id.as_str(), f)).collect();
-    let of = |what: fn(&protector_ports::Flavor) -> u64| -> u64 {
-        ready.iter().filter_map(|m| flavors.get(m.flavor_id.as_str())).map(|f| what(f)).sum()
-    };
-    let volumes: Vec<_> = members.iter().flat_map(|m| &m.volumes).collect();
-    resolve::quota("instances", target.compute_quota.instances, members.len() as u64, reasons);
-    resolve::quota("cores", target.compute_quota.cores, of(|f| u64::from(f.vcpus)), reasons);
-    resolve::quota("ram (MiB)", target.compute_quota.ram_mib, of(|f| f.ram_mib), reasons);
-    resolve::quota("volumes", target.storage_quota.volumes, volumes.len() as u64, reasons);
-    let gigabytes = volumes.iter().map(|v| v.size_gib).sum();
-    resolve::quota("gigabytes", target.storage_quota.gigabytes, gigabytes, reasons);
-    let ports = members.iter().map(|m| m.spec.ports.len() as u64).sum();
-    resolve::quota("ports", target.network_quota.ports, ports, reasons);
-}
-
-fn target_type<'a>(
-    request: &PlanRequest,
-    site: SiteId,
-    target: &'a TargetFacts,
-    reasons: &mut Reasons,
-) -> Option<&'a VolumeType> {
-    let wanted = request.group.volume_types.get(&site)?;
-    let found = target.volume_types.iter().find(|t| t.id == wanted.id);
-    if found.is_none() {
-        reasons.add(
-            Code::MappingMissing,
-            None,
-            format!("volume type {} ({}) no longer exists at the target", wanted.name, wanted.id),
-        );
-    }
-    found
-}
-
-/// `host@backend#pool`: set by the operator, or the one pool of the type's `volume_backend_name`.
-fn target_pool(
-    request: &PlanRequest,
-    site: SiteId,
-    volume_type: Option<&VolumeType>,
-    target: &TargetFacts,
-    reasons: &mut Reasons,
-) -> Option<String> {
-    if let Some(host) = request.cinder_hosts.get(&site) {
-        return Some(host.clone());
-    }
-    let wanted = volume_type.and_then(|t| t.extra_specs.get("volume_backend_name"));
-    let fits = |pool: &&BackendPool| match (wanted, &pool.backend_name) {
-        (Some(wanted), Some(has)) => wanted == has,
-        (Some(wanted), None) => {
-            pool.name.split('@').nth(1).is_some_and(|b| b.split('#').next() == Some(wanted))
-        }
-        (None, _) => true,
-    };
-    let pools: Vec<_> = target.pools.iter().filter(fits).collect();
-    match pools.as_slice() {
-        [only] => Some(only.name.clone()),
-        [] => {
-            reasons.add(
-                Code::SiteError,
-                None,
-                "no Cinder backend at the target fits the volume type; set the site's cinder_host"
-                    .to_owned(),
-            );
-            None
-        }
-        many => {
-            let names: Vec<_> = many.iter().map(|p| p.name.as_str()).collect();
-            reasons.add(
-                Code::SiteError,
-                None,
-                format!(
-                    "several Cinder backends at the target fit ({}); set the site's cinder_host",
-                    names.join(", ")
-                ),
-            );
-            None
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use async_trait::async_trait;
 use protector_ports::DestroyPermit;
+use protector_types::FencedVolume;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use super::record_connections::VolumeConnections;
 use crate::{
     attempt,
     deps::{ArrayPlace, Deps},
@@ -32,7 +32,7 @@ pub struct Input {
     /// Which array.
     pub array: ArrayPlace,
     /// What to remove, and to restore.
-    pub volumes: Vec<VolumeConnections>,
+    pub volumes: Vec<FencedVolume>,
 }
 
 #[async_trait]

@@ -2,7 +2,7 @@
 //! fence removes them. Changes nothing; undo has nothing to do.
 
 use async_trait::async_trait;
-use protector_ports::ArrayConnection;
+use protector_types::FencedVolume;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
@@ -24,21 +24,12 @@ pub struct Input {
     pub volumes: Vec<String>,
 }
 
-/// What a fence removes from one volume and its reversal restores.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeConnections {
-    /// Array volume name.
-    pub volume: String,
-    /// Its connections.
-    pub connections: Vec<ArrayConnection>,
-}
-
 #[async_trait]
 impl Step for RecordConnections {
     const KIND: &'static str = "record_connections";
     type Planned = Input;
     type Input = Input;
-    type Output = Vec<VolumeConnections>;
+    type Output = Vec<FencedVolume>;
 
     fn resolve(&self, planned: Input, _outputs: &Outputs) -> Result<Input, StepError> {
         Ok(planned)
@@ -58,7 +49,7 @@ impl Step for RecordConnections {
         for (volume, connections) in futures::future::join_all(reads).await {
             match connections {
                 Ok(connections) => {
-                    recorded.push(VolumeConnections { volume: volume.clone(), connections })
+                    recorded.push(FencedVolume { volume: volume.clone(), connections })
                 }
                 Err(error) if error.is_absent() => {
                     return Found::Broken(StepError::new(format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use protector_types::{
-    DomainEffect, GroupId, GroupStatus, MemberId, NewPlacement, SiteId, VolumePlacement,
+    DomainEffect, Fence, GroupId, GroupStatus, MemberId, NewPlacement, SiteId, VolumePlacement,
 };
 use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,39 @@ pub struct PlannedMember {
     pub volumes_from: BTreeMap<u32, String>,
 }
 
+/// The fence of a server that stays behind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlannedFence {
+    /// All but the connections.
+    pub record: Fence,
+    /// The step that recorded them.
+    pub connections_from: String,
+}
+
+impl PlannedMember {
+    /// Where the member is, from the outputs of the steps that made it.
+    ///
+    /// # Errors
+    /// When a step has no output.
+    pub fn placement(self, outputs: &Outputs) -> Result<NewPlacement, StepError> {
+        let mut volumes = BTreeMap::new();
+        for (position, step) in self.volumes_from {
+            let managed: manage_volume::Output = outputs.get(&step)?;
+            volumes.insert(
+                position,
+                VolumePlacement {
+                    volume_id: managed.volume_id,
+                    array_volume: managed.array_volume,
+                    array_volume_id: managed.array_volume_id,
+                    serial: managed.serial,
+                },
+            );
+        }
+        let server_id = outputs.get(&self.server_from)?;
+        Ok(NewPlacement { member_id: self.member_id, server_id, volumes })
+    }
+}
+
 /// The planned part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Planned {
@@ -39,13 +72,17 @@ pub struct Planned {
     pub status: GroupStatus,
     /// Its members.
     pub members: Vec<PlannedMember>,
+    /// How the servers that stay behind were.
+    pub fences: Vec<PlannedFence>,
 }
 
-/// The effect itself.
+/// The effects themselves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
     /// Applied with the outcome.
     pub effect: DomainEffect,
+    /// How the servers that stay behind were; recorded with it.
+    pub fences: Vec<Fence>,
 }
 
 #[async_trait]
@@ -56,40 +93,35 @@ impl Step for SwapPrimary {
     type Output = ();
 
     fn resolve(&self, planned: Planned, outputs: &Outputs) -> Result<Input, StepError> {
-        let mut placements = Vec::with_capacity(planned.members.len());
-        for member in planned.members {
-            let mut volumes = BTreeMap::new();
-            for (position, step) in member.volumes_from {
-                let managed: manage_volume::Output = outputs.get(&step)?;
-                volumes.insert(
-                    position,
-                    VolumePlacement {
-                        volume_id: managed.volume_id,
-                        array_volume: managed.array_volume,
-                        array_volume_id: managed.array_volume_id,
-                        serial: managed.serial,
-                    },
-                );
-            }
-            placements.push(NewPlacement {
-                member_id: member.member_id,
-                server_id: outputs.get(&member.server_from)?,
-                volumes,
-            });
-        }
-        Ok(Input {
-            effect: DomainEffect::SwapPrimary {
-                group_id: planned.group_id,
-                new_primary: planned.new_primary,
-                raised_by: planned.raised_by,
-                status: planned.status,
-                placements,
-            },
-        })
+        let group_id = planned.group_id;
+        let placements = planned
+            .members
+            .into_iter()
+            .map(|member| member.placement(outputs))
+            .collect::<Result<_, _>>()?;
+        let fences = planned
+            .fences
+            .into_iter()
+            .map(|fence| {
+                let volumes = outputs.get(&fence.connections_from)?;
+                Ok(Fence { volumes, ..fence.record })
+            })
+            .collect::<Result<_, StepError>>()?;
+        let effect = DomainEffect::SwapPrimary {
+            group_id,
+            new_primary: planned.new_primary,
+            raised_by: planned.raised_by,
+            status: planned.status,
+            placements,
+        };
+        Ok(Input { effect, fences })
     }
 
-    async fn run(&self, _cx: &StepCx, input: &Input) -> Outcome<()> {
-        Outcome::Done(Done { output: (), effects: vec![input.effect.clone()] })
+    async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<()> {
+        let fenced_at = cx.clock().now();
+        let fences = input.fences.iter().map(|f| Fence { fenced_at, ..f.clone() }).collect();
+        let fenced = DomainEffect::Fenced { group_id: input.effect.group_id(), fences };
+        Outcome::Done(Done { output: (), effects: vec![input.effect.clone(), fenced] })
     }
 
     /// Effect and outcome are one transaction: started without outcome means that nothing was applied.

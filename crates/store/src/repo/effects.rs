@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Conflict, Store, StoreError,
-    repo::{groups, journal::Head, members},
+    repo::{fences, groups, journal::Head, members},
 };
 
 impl Store {
@@ -45,24 +45,10 @@ impl Store {
         };
         let before = group.clone();
         for effect in effects {
-            if group_of(effect) != head.group {
-                return Err(refused(format!("the effect is about {}", group_of(effect))).into());
+            if effect.group_id() != head.group {
+                return Err(refused(format!("the effect is about {}", effect.group_id())).into());
             }
-            match effect {
-                DomainEffect::SwapPrimary {
-                    new_primary, raised_by, status, placements, ..
-                } => {
-                    set_status(&mut group, *status)?;
-                    swap(&mut group, *new_primary, *raised_by).map_err(&refused)?;
-                    place(tx, head.group, *new_primary, placements, &refused).await?;
-                }
-                DomainEffect::SetStatus { status, .. } => set_status(&mut group, *status)?,
-                DomainEffect::Replicated { point_at, status, .. } => {
-                    // A point that is older than the one known is no news.
-                    group.last_replication_at = group.last_replication_at.max(*point_at);
-                    group.replication_status = *status;
-                }
-            }
+            apply(tx, &mut group, effect, &refused).await?;
         }
         if ends {
             group.current_operation_id = None;
@@ -75,12 +61,50 @@ impl Store {
     }
 }
 
-fn group_of(effect: &DomainEffect) -> GroupId {
+/// One effect on the group's row and what hangs on it.
+async fn apply(
+    tx: &DatabaseTransaction,
+    group: &mut ProtectionGroup,
+    effect: &DomainEffect,
+    refused: &(impl Fn(String) -> Conflict + Sync),
+) -> Result<(), StoreError> {
     match effect {
-        DomainEffect::SwapPrimary { group_id, .. }
-        | DomainEffect::SetStatus { group_id, .. }
-        | DomainEffect::Replicated { group_id, .. } => *group_id,
+        DomainEffect::SwapPrimary { new_primary, raised_by, status, placements, .. } => {
+            set_status(group, *status)?;
+            move_primary(group, *new_primary, *raised_by).map_err(refused)?;
+            group.failover_count += 1;
+            place(tx, group.id, *new_primary, placements, refused).await?;
+        }
+        DomainEffect::MovePrimary { primary, raised_by, .. } => {
+            move_primary(group, *primary, *raised_by).map_err(refused)?;
+        }
+        DomainEffect::Arrived { status, counts, placements, .. } => {
+            set_status(group, *status)?;
+            group.failover_count += u64::from(*counts);
+            place(tx, group.id, group.current_primary_site_id, placements, refused).await?;
+        }
+        DomainEffect::Displaced { site_id, members, .. } => {
+            displace(tx, group.id, *site_id, members).await?;
+        }
+        DomainEffect::Fenced { fences, .. } => fences::put(tx, group.id, fences).await?,
+        DomainEffect::Unfenced { site_id, members, .. } => {
+            fences::remove(tx, *site_id, members).await?;
+        }
+        DomainEffect::Kept { copies, .. } => {
+            group.kept.retain(|known| copies.iter().all(|copy| copy.id != known.id));
+            group.kept.extend(copies.iter().cloned());
+        }
+        DomainEffect::Released { copies, .. } => {
+            group.kept.retain(|known| !copies.contains(&known.id));
+        }
+        DomainEffect::SetStatus { status, .. } => set_status(group, *status)?,
+        DomainEffect::Replicated { point_at, status, .. } => {
+            // A point that is older than the one known is no news.
+            group.last_replication_at = group.last_replication_at.max(*point_at);
+            group.replication_status = *status;
+        }
     }
+    Ok(())
 }
 
 fn set_status(group: &mut ProtectionGroup, to: GroupStatus) -> Result<(), Conflict> {
@@ -92,12 +116,15 @@ fn set_status(group: &mut ProtectionGroup, to: GroupStatus) -> Result<(), Confli
     Ok(())
 }
 
-fn swap(group: &mut ProtectionGroup, primary: SiteId, raised_by: SiteId) -> Result<(), String> {
+fn move_primary(
+    group: &mut ProtectionGroup,
+    primary: SiteId,
+    raised_by: SiteId,
+) -> Result<(), String> {
     if primary != group.primary_site_id && primary != group.secondary_site_id {
         return Err(format!("site {primary} is not one of its two"));
     }
     group.current_primary_site_id = primary;
-    group.failover_count += 1;
     group.epoch = Epoch { number: group.epoch.number + 1, raised_by };
     Ok(())
 }
@@ -108,7 +135,7 @@ async fn place(
     group: GroupId,
     site: SiteId,
     placements: &[NewPlacement],
-    refused: &impl Fn(String) -> Conflict,
+    refused: &(impl Fn(String) -> Conflict + Sync),
 ) -> Result<(), StoreError> {
     if placements.is_empty() {
         return Ok(());
@@ -124,6 +151,24 @@ async fn place(
             let known =
                 known.ok_or_else(|| refused(format!("member {id} has no volume {position}")))?;
             known.placements.insert(site, volume.clone());
+        }
+        members::replace(tx, member).await?;
+    }
+    Ok(())
+}
+
+/// Members have nothing at a site any more.
+async fn displace(
+    tx: &DatabaseTransaction,
+    group: GroupId,
+    site: SiteId,
+    displaced: &[MemberId],
+) -> Result<(), StoreError> {
+    let mut members = members::of_groups(tx, &[group]).await?;
+    for member in members.iter_mut().filter(|member| displaced.contains(&member.id)) {
+        member.servers.remove(&site);
+        for volume in &mut member.volumes {
+            volume.placements.remove(&site);
         }
         members::replace(tx, member).await?;
     }

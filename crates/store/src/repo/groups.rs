@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use protector_types::{
-    Epoch, GroupId, GroupStatus, Mappings, ProjectId, ProtectionGroup, ReplicationType, SiteId,
-    VolumeTypeRef,
+    Epoch, GroupId, GroupStatus, KeptCopy, Mappings, ProjectId, ProtectionGroup, ReplicationType,
+    SiteId, VolumeTypeRef,
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -42,6 +42,8 @@ struct Body {
     volume_types: BTreeMap<SiteId, VolumeTypeRef>,
     test_volume_types: BTreeMap<SiteId, VolumeTypeRef>,
     mappings: Mappings,
+    #[serde(default)]
+    kept: Vec<KeptCopy>,
 }
 
 const KEYS: Keys<group::Entity> = Keys {
@@ -70,6 +72,7 @@ pub(crate) fn write(group: &ProtectionGroup, own_site: SiteId) -> Result<group::
         volume_types: group.volume_types.clone(),
         test_volume_types: group.test_volume_types.clone(),
         mappings: group.mappings.clone(),
+        kept: group.kept.clone(),
     };
     Ok(group::Model {
         id: group.id.to_string(),
@@ -105,6 +108,7 @@ fn read(row: group::Model) -> Result<ProtectionGroup, StoreError> {
         volume_types: body.volume_types,
         test_volume_types: body.test_volume_types,
         mappings: body.mappings,
+        kept: body.kept,
         status: at.parse("status", &row.status)?,
         current_primary_site_id: at
             .parse("current_primary_site_id", &row.current_primary_site_id)?,

@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod documents;
 pub(crate) mod effects;
 pub(crate) mod engines;
+pub(crate) mod fences;
 pub(crate) mod groups;
 pub(crate) mod identity;
 pub(crate) mod journal;

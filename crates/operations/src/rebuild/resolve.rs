@@ -15,21 +15,31 @@ use crate::facts::{Reasons, SourceFacts, TargetFacts};
 pub struct ResolvedMapping(BTreeMap<String, Candidate>);
 
 impl ResolvedMapping {
-    /// Resolves every entry; unknown or ambiguous ones become reasons that list the candidates.
+    /// Resolves every entry; unknown or ambiguous ones become reasons that list the candidates. `sources`: `None` when
+    /// the source site is dead.
     pub fn new(
         kind: &'static str,
         standing: &Mapping,
         given: &Mapping,
-        sources: &[Candidate],
+        sources: Option<&[Candidate]>,
         targets: &[Candidate],
         reasons: &mut Reasons,
     ) -> Self {
         let mut resolved = BTreeMap::new();
         // What is given with the request wins over what stands on the group.
         for (key, value) in standing.iter().chain(given) {
-            let source = resolve_reference(kind, key, sources);
             let target = resolve_reference(kind, value, targets);
-            match (source, target) {
+            let Some(sources) = sources else {
+                // Nobody can be asked: the key is compared with what the members remember, id and name alike.
+                match target {
+                    Ok(target) => {
+                        resolved.insert(key.clone(), target.clone());
+                    }
+                    Err(error) => invalid(kind, "target", &error, reasons),
+                }
+                continue;
+            };
+            match (resolve_reference(kind, key, sources), target) {
                 (Ok(source), Ok(target)) => {
                     resolved.insert(source.id.clone(), target.clone());
                     resolved.insert(source.name.clone(), target.clone());
@@ -85,7 +95,7 @@ impl Mappings {
     /// runs at its secondary reads them backwards.
     pub fn new(
         request: &PlanRequest,
-        source: &SourceFacts,
+        source: Option<&SourceFacts>,
         target: &TargetFacts,
         reasons: &mut Reasons,
     ) -> Self {
@@ -103,7 +113,7 @@ impl Mappings {
                 "network",
                 &direct(&standing.network),
                 &request.params.network_mapping,
-                &network_candidates(&source.networks),
+                source.map(|s| network_candidates(&s.networks)).as_deref(),
                 &network_candidates(&target.networks),
                 reasons,
             ),
@@ -111,7 +121,7 @@ impl Mappings {
                 "flavor",
                 &direct(&standing.flavor),
                 &request.params.flavor_mapping,
-                &flavor_candidates(&source.flavors),
+                source.map(|s| flavor_candidates(&s.flavors)).as_deref(),
                 &flavor_candidates(&target.flavors),
                 reasons,
             ),
@@ -124,14 +134,15 @@ impl Mappings {
 pub fn flavor<'a>(
     member: &str,
     spec: &FlavorSpec,
-    source: &SourceFacts,
+    source: Option<&SourceFacts>,
     target: &'a TargetFacts,
     mappings: &Mappings,
     reasons: &mut Reasons,
 ) -> Option<&'a Flavor> {
     // Nova shows no flavor id from 2.47 on: find it by name, to honour a mapping that names the id.
-    let source_id =
-        source.flavors.iter().find(|f| f.name == spec.name).map_or("", |f| f.id.as_str());
+    let source_id = source
+        .and_then(|source| source.flavors.iter().find(|f| f.name == spec.name))
+        .map_or("", |f| f.id.as_str());
     let mapped = mappings.flavor.get(source_id, &spec.name);
     let found = match mapped {
         Some(candidate) => target.flavors.iter().find(|f| f.id == candidate.id),

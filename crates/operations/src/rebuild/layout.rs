@@ -1,0 +1,284 @@
+//! Lays out how members come up at a site from a recovery point: clone -> manage -> dress per volume, ports, keypairs,
+//! server groups, then the server. Failover, drill and failback use it alike. Pure.
+
+use std::collections::BTreeMap;
+
+use protector_ports::NewServer;
+use protector_types::{OperationId, SiteId};
+
+use super::ReadyMember;
+use crate::{
+    deps::{ArrayPlace, Place},
+    sketch::{Sketch, with_source},
+    steps,
+};
+
+/// Metadata that the driver writes itself; never copied.
+const DRIVER_METADATA: [&str; 2] = ["array_volume_name", "array_name"];
+
+/// Indices of the plan's stages.
+#[derive(Debug, Clone, Copy)]
+pub struct Stages {
+    /// Clones on the array.
+    pub clone: usize,
+    /// Volumes in Cinder.
+    pub manage: usize,
+    /// Ports and servers.
+    pub servers: usize,
+}
+
+/// Where and from what.
+pub struct Rebuild<'a> {
+    /// Part of every name.
+    pub operation: OperationId,
+    /// The site whose array volumes the point holds.
+    pub source_site: SiteId,
+    /// Where the members come up.
+    pub target: &'a Place,
+    /// Its array.
+    pub array: ArrayPlace,
+    /// `host@backend#pool`.
+    pub cinder_host: &'a str,
+    /// Type of the managed volumes, by id.
+    pub volume_type: &'a str,
+    /// The step that gives the recovery point.
+    pub point_from: &'a str,
+    /// Where the steps belong.
+    pub stages: Stages,
+    /// What must be done before anything is made at the target.
+    pub after: Vec<String>,
+    /// Appended to the names of servers and volumes (drills).
+    pub name_suffix: &'a str,
+}
+
+/// The steps that keypairs and server groups come from, by name.
+#[derive(Debug, Default)]
+pub struct Shared {
+    keypairs: BTreeMap<String, String>,
+    server_groups: BTreeMap<String, String>,
+}
+
+/// The steps of one member.
+#[derive(Debug, Clone)]
+pub struct ServerSteps {
+    /// The last step of the member.
+    pub last: String,
+    /// The step that made the server.
+    pub made_by: String,
+    /// Manage steps by position.
+    pub volumes: BTreeMap<u32, String>,
+}
+
+/// A volume's steps.
+#[derive(Debug, Clone)]
+pub struct VolumeSteps {
+    /// Position in device order.
+    pub position: u32,
+    /// The step that managed it.
+    pub managed_by: String,
+    /// Its last step.
+    pub last: String,
+}
+
+/// The short text in names of what an operation makes.
+pub fn suffix(operation: OperationId) -> String {
+    format!("ptr-{}", operation.short())
+}
+
+impl Rebuild<'_> {
+    /// Keypairs and server groups that have to be made, each once.
+    pub fn shared(&self, sketch: &mut Sketch, members: &[ReadyMember<'_>]) -> Shared {
+        Shared {
+            keypairs: self.keypairs(sketch, members),
+            server_groups: self.server_groups(sketch, members),
+        }
+    }
+
+    fn keypairs(
+        &self,
+        sketch: &mut Sketch,
+        members: &[ReadyMember<'_>],
+    ) -> BTreeMap<String, String> {
+        let mut made = BTreeMap::new();
+        for member in members {
+            let (Some(name), Some(public_key)) = (&member.key_name, &member.import_key) else {
+                continue;
+            };
+            if made.contains_key(name) {
+                continue;
+            }
+            let id = format!("key{}", made.len());
+            let input = steps::import_keypair::Input {
+                place: self.target.clone(),
+                name: name.clone(),
+                public_key: public_key.clone(),
+            };
+            sketch.add(&id, "import_keypair", self.stages.servers, self.after.clone(), input);
+            made.insert(name.clone(), id);
+        }
+        made
+    }
+
+    fn server_groups(
+        &self,
+        sketch: &mut Sketch,
+        members: &[ReadyMember<'_>],
+    ) -> BTreeMap<String, String> {
+        let mut made = BTreeMap::new();
+        for member in members.iter().filter(|m| m.server_group_id.is_none()) {
+            let Some(group) = &member.member.spec.server_group else { continue };
+            if made.contains_key(&group.name) {
+                continue;
+            }
+            let id = format!("sg{}", made.len());
+            let input = steps::create_server_group::Input {
+                place: self.target.clone(),
+                name: group.name.clone(),
+                policy: group.policy.clone(),
+            };
+            sketch.add(&id, "create_server_group", self.stages.servers, self.after.clone(), input);
+            made.insert(group.name.clone(), id);
+        }
+        made
+    }
+
+    /// The ports of a member, in interface order. They need nothing of the source.
+    pub fn ports(&self, sketch: &mut Sketch, m: usize, member: &ReadyMember<'_>) -> Vec<String> {
+        let name = member.member.spec.name.as_str();
+        let mut ids = Vec::new();
+        for (p, (source_port_id, port)) in member.ports.iter().enumerate() {
+            let id = format!("m{m}.port{p}");
+            let input = steps::create_port::Input {
+                place: self.target.clone(),
+                port: port.clone(),
+                source_port_id: source_port_id.clone(),
+            };
+            let (stage, after) = (self.stages.servers, self.after.clone());
+            sketch.add_for(name, &id, "create_port", stage, after, input);
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// clone -> manage -> dress, per volume of a member.
+    pub fn volumes(
+        &self,
+        sketch: &mut Sketch,
+        m: usize,
+        member: &ReadyMember<'_>,
+    ) -> Vec<VolumeSteps> {
+        let name = member.member.spec.name.as_str();
+        let mut made = Vec::new();
+        for volume in &member.member.volumes {
+            let Some(source) = volume.placements.get(&self.source_site) else { continue };
+            let v = volume.position;
+            let (clone, manage, dress) =
+                (format!("m{m}.clone{v}"), format!("m{m}.manage{v}"), format!("m{m}.dress{v}"));
+            let input = steps::clone_volume::Planned {
+                array: self.array,
+                point_from: self.point_from.to_owned(),
+                source_volume: source.array_volume.clone(),
+                name: format!("{}-m{m}v{v}", suffix(self.operation)),
+            };
+            let after = vec![self.point_from.to_owned()];
+            sketch.add_for(name, &clone, "clone_volume", self.stages.clone, after, input);
+            let input = steps::manage_volume::Planned {
+                place: self.target.clone(),
+                array: self.array,
+                clone_from: clone.clone(),
+                host: self.cinder_host.to_owned(),
+                volume_type: self.volume_type.to_owned(),
+                name: format!("{}{}", volume.name, self.name_suffix),
+                description: volume.description.clone(),
+                bootable: volume.bootable,
+            };
+            let input = with_source(&input, &source.volume_id);
+            let stage = self.stages.manage;
+            sketch.add_for(name, &manage, "manage_volume", stage, vec![clone], input);
+            let mut metadata = volume.metadata.clone();
+            metadata.retain(|key, _| !DRIVER_METADATA.contains(&key.as_str()));
+            let mut last = manage.clone();
+            if !metadata.is_empty() || !volume.image_metadata.is_empty() {
+                let input = steps::dress_volume::Planned {
+                    place: self.target.clone(),
+                    managed_by: manage.clone(),
+                    metadata,
+                    image_metadata: volume.image_metadata.clone(),
+                };
+                sketch.add_for(name, &dress, "dress_volume", stage, vec![manage.clone()], input);
+                last = dress;
+            }
+            made.push(VolumeSteps { position: v, managed_by: manage, last });
+        }
+        made
+    }
+
+    /// The server of a member, as soon as its own ports and volumes are ready.
+    pub fn server(
+        &self,
+        sketch: &mut Sketch,
+        m: usize,
+        member: &ReadyMember<'_>,
+        ports: Vec<String>,
+        volumes: Vec<VolumeSteps>,
+        shared: &Shared,
+    ) -> ServerSteps {
+        let spec = &member.member.spec;
+        let create = format!("m{m}.create");
+        let group = spec.server_group.as_ref().filter(|_| member.server_group_id.is_none());
+        let server_group_from = group.and_then(|g| shared.server_groups.get(&g.name)).cloned();
+        let mut after = ports.clone();
+        after.extend(volumes.iter().map(|v| v.last.clone()));
+        after.extend(member.key_name.as_ref().and_then(|n| shared.keypairs.get(n)).cloned());
+        after.extend(server_group_from.clone());
+        let attach = |v: &VolumeSteps| {
+            let volume = member.member.volumes.iter().find(|known| known.position == v.position)?;
+            Some(steps::create_server::PlannedVolume {
+                managed_by: v.managed_by.clone(),
+                boot_index: volume.boot_index,
+                device: None,
+                delete_on_termination: volume.delete_on_termination,
+            })
+        };
+        let planned = steps::create_server::Planned {
+            place: self.target.clone(),
+            server: self.new_server(member),
+            ports_from: ports,
+            volumes: volumes.iter().filter_map(attach).collect(),
+            server_group_from,
+        };
+        let input = with_source(&planned, &member.source_server_id);
+        let stage = self.stages.servers;
+        let step = sketch.add_for(&spec.name, &create, "create_server", stage, after, input);
+        step.deadline_sec = 3600;
+        let mut last = create.clone();
+        if !member.was_active {
+            last = format!("m{m}.power");
+            let input = steps::settle_power::Planned {
+                place: self.target.clone(),
+                server_from: create.clone(),
+            };
+            let after = vec![create.clone()];
+            sketch.add_for(&spec.name, &last, "settle_power", stage, after, input);
+        }
+        let volumes = volumes.into_iter().map(|v| (v.position, v.managed_by)).collect();
+        ServerSteps { last, made_by: create, volumes }
+    }
+
+    fn new_server(&self, member: &ReadyMember<'_>) -> NewServer {
+        let spec = &member.member.spec;
+        NewServer {
+            name: format!("{}{}", spec.name, self.name_suffix),
+            description: spec.description.clone(),
+            flavor_id: member.flavor_id.clone(),
+            key_name: member.key_name.clone(),
+            user_data: spec.user_data.clone(),
+            config_drive: spec.config_drive,
+            metadata: spec.metadata.clone(),
+            tags: spec.tags.clone(),
+            availability_zone: member.availability_zone.clone(),
+            server_group_id: member.server_group_id.clone(),
+            ..NewServer::default()
+        }
+    }
+}

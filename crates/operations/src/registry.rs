@@ -1,0 +1,57 @@
+//! The steps of all definitions, by kind: one table, so that a drill and the real thing run the same code.
+
+use std::sync::Arc;
+
+use protector_workflow::{DynStep, Erased, Step};
+
+use crate::{deps::Deps, steps};
+
+/// A step's kind, and how it is made.
+pub type Entry = (&'static str, fn(&Deps) -> Arc<dyn DynStep>);
+
+fn with<S: Step>(step: S) -> Arc<dyn DynStep> {
+    Arc::new(Erased(step))
+}
+
+/// Every kind of step of this build. The harness walks it: a kind without a fault point fails.
+pub const STEPS: &[Entry] = &[
+    ("recheck", |d| with(steps::recheck::Recheck(d.clone()))),
+    ("stop_server", |d| with(steps::stop_server::StopServer(d.clone()))),
+    ("lock_server", |d| with(steps::lock_server::LockServer(d.clone()))),
+    ("record_connections", |d| with(steps::record_connections::RecordConnections(d.clone()))),
+    ("disconnect_volumes", |d| with(steps::disconnect_volumes::DisconnectVolumes(d.clone()))),
+    ("snapshot_group", |d| with(steps::snapshot_group::SnapshotGroup(d.clone()))),
+    ("await_replication", |d| with(steps::await_replication::AwaitReplication(d.clone()))),
+    ("clone_volume", |d| with(steps::clone_volume::CloneVolume(d.clone()))),
+    ("manage_volume", |d| with(steps::manage_volume::ManageVolume(d.clone()))),
+    ("dress_volume", |d| with(steps::dress_volume::DressVolume(d.clone()))),
+    ("import_keypair", |d| with(steps::import_keypair::ImportKeypair(d.clone()))),
+    ("create_server_group", |d| with(steps::create_server_group::CreateServerGroup(d.clone()))),
+    ("create_port", |d| with(steps::create_port::CreatePort(d.clone()))),
+    ("create_server", |d| with(steps::create_server::CreateServer(d.clone()))),
+    ("settle_power", |d| with(steps::settle_power::SettlePower(d.clone()))),
+    ("verify_source", |d| with(steps::verify_source::VerifySource(d.clone()))),
+    ("swap_primary", |_| with(steps::swap_primary::SwapPrimary)),
+    ("stop_schedule", |d| with(steps::stop_schedule::StopSchedule(d.clone()))),
+    ("push_group", |d| with(steps::push_group::PushGroup(d.clone()))),
+    ("barrier", |_| with(steps::barrier::Barrier)),
+    ("refuse", |_| with(steps::refuse::Refuse)),
+];
+
+/// The step of a kind.
+pub fn step(deps: &Deps, kind: &str) -> Option<Arc<dyn DynStep>> {
+    STEPS.iter().find(|(name, _)| *name == kind).map(|(_, make)| make(deps))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_stands_once() {
+        let kinds: BTreeSet<_> = STEPS.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds.len(), STEPS.len());
+    }
+}

@@ -1,0 +1,98 @@
+//! How servers were before they were fenced. Outside the document: the site that fenced hands its records to the peer,
+//! and of two records of one member and site the one of the higher epoch holds.
+
+use protector_types::{Fence, GroupId, MemberId, SiteId};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+};
+
+use crate::{
+    Store, StoreError,
+    convert::{Row, json_text, number},
+    db::transact,
+    entity::fence,
+    repo::groups,
+};
+
+fn read(row: fence::Model) -> Result<Fence, StoreError> {
+    Row { table: "fences", id: &row.member_id }.json("body", &row.body)
+}
+
+/// Records fences; older ones than those known change nothing.
+pub(crate) async fn put<C: ConnectionTrait>(
+    tx: &C,
+    group: GroupId,
+    fences: &[Fence],
+) -> Result<(), StoreError> {
+    for record in fences {
+        let key = (record.member_id.to_string(), record.site_id.to_string());
+        let epoch = number("epoch", record.epoch)?;
+        let known = fence::Entity::find_by_id(key.clone()).one(tx).await?;
+        if known.is_some_and(|known| known.epoch > epoch) {
+            continue;
+        }
+        let row = fence::Model {
+            member_id: key.0.clone(),
+            site_id: key.1.clone(),
+            group_id: group.to_string(),
+            epoch,
+            body: json_text("fence", record)?,
+        };
+        fence::Entity::delete_by_id(key).exec(tx).await?;
+        fence::Entity::insert(row.into_active_model()).exec_without_returning(tx).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the fences of members at a site.
+pub(crate) async fn remove<C: ConnectionTrait>(
+    tx: &C,
+    site: SiteId,
+    members: &[MemberId],
+) -> Result<(), StoreError> {
+    for member in members {
+        fence::Entity::delete_by_id((member.to_string(), site.to_string())).exec(tx).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// How the group's fenced servers were before, at both sites.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn fences(&self, group: GroupId) -> Result<Vec<Fence>, StoreError> {
+        let rows = fence::Entity::find()
+            .filter(fence::Column::GroupId.eq(group.to_string()))
+            .order_by_asc(fence::Column::MemberId)
+            .order_by_asc(fence::Column::SiteId)
+            .all(self.reader())
+            .await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Records fences. Of two records of one member and site the one of the higher epoch holds.
+    ///
+    /// # Errors
+    /// `NotFound` for the group.
+    pub async fn put_fences(&self, group: GroupId, fences: &[Fence]) -> Result<(), StoreError> {
+        transact!(self, tx => {
+            groups::lock(tx, group)
+                .await?
+                .ok_or_else(|| StoreError::not_found("protection group", group))?;
+            put(tx, group, fences).await
+        })
+    }
+
+    /// Forgets the fences of members at a site.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn remove_fences(
+        &self,
+        site: SiteId,
+        members: &[MemberId],
+    ) -> Result<(), StoreError> {
+        transact!(self, tx => { remove(tx, site, members).await })
+    }
+}
