@@ -93,6 +93,7 @@ impl World {
             current_operation_id: None,
             active_test_operation_id: None,
             quarantine: None,
+            kept: Vec::new(),
             created_at: now,
             updated_at: now,
         }
