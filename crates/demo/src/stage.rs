@@ -1,6 +1,6 @@
 //! Brings up two simulated sites with their arrays and one Protector each, on real sockets with real databases.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use protector_server::{
@@ -84,9 +84,18 @@ pub struct Stage {
     pub clock: Arc<dyn Clock>,
     /// Without a token.
     pub rest: Rest,
-    shutdown: CancellationToken,
-    protectors: Vec<JoinHandle<anyhow::Result<()>>>,
+    /// One per site; `None` while it is not running in this process.
+    protectors: Vec<Option<RunningProtector>>,
 }
+
+/// A Protector that runs in this process.
+struct RunningProtector {
+    shutdown: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+/// How long a Protector whose site dies may take to notice, in real time.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 
 impl Stage {
     /// Brings everything up; each Protector with its API and its engine.
@@ -109,23 +118,23 @@ impl Stage {
         let serve = ServeOptions { ip: Ipv4Addr::LOCALHOST.into(), ..ServeOptions::default() };
         let served = world.serve(serve).await.context("the simulated sites")?;
         let rest = Rest::new(Some(&served.ca_pem))?;
-        let shutdown = CancellationToken::new();
         let mut stage = Self {
             world,
             served,
             sites: Vec::new(),
             clock: options.clock.clone(),
             rest,
-            shutdown,
             protectors: Vec::new(),
         };
         for (at, roles) in roles.into_iter().enumerate() {
             let listening = listen(at, options.documented_port).await?;
             let site = stage.describe(at, &options, &listening);
             stage.announce(&site).await.context("the service catalog")?;
-            if options.protectors {
-                stage.spawn(&site, roles, listening).await?;
-            }
+            let running = match options.protectors {
+                true => Some(stage.run_protector(&site, roles, listening).await?),
+                false => None,
+            };
+            stage.protectors.push(running);
             stage.sites.push(site);
         }
         Ok(stage)
@@ -188,21 +197,44 @@ impl Stage {
         Ok(())
     }
 
-    async fn spawn(
-        &mut self,
+    async fn run_protector(
+        &self,
         site: &StageSite,
         roles: Roles,
         listening: Listening,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<RunningProtector> {
         let hook = Arc::new(CrashAt::from_env());
         let protector = Protector::assemble(site.config.clone(), self.clock.clone(), hook)
             .await
             .with_context(|| format!("Protector of {}", site.name))?;
-        self.protectors.push(tokio::spawn(protector.run(
-            roles,
-            Some(listening),
-            self.shutdown.clone(),
-        )));
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(protector.run(roles, Some(listening), shutdown.clone()));
+        Ok(RunningProtector { shutdown, task })
+    }
+
+    /// The disaster: cloud, array and Protector of a site are gone at once. What they hold stays.
+    pub async fn kill_site(&mut self, at: usize) {
+        self.served.sites[at].kill().await;
+        if let Some(mut running) = self.protectors[at].take() {
+            // Its network is dead already: what it still wants to say reaches nobody.
+            running.shutdown.cancel();
+            if tokio::time::timeout(LAST_BREATH, &mut running.task).await.is_err() {
+                running.task.abort();
+            }
+        }
+    }
+
+    /// The site comes back as it was: cloud and array on their ports, a new Protector on the old database.
+    ///
+    /// # Errors
+    /// When something cannot listen again.
+    pub async fn revive_site(&mut self, at: usize) -> anyhow::Result<()> {
+        self.served.sites[at].restart().await.context("the simulated site")?;
+        let site = &self.sites[at];
+        let roles = Roles { api: true, engine: true };
+        let listening = Listening::bind(&site.config.bind).await?;
+        let running = self.run_protector(site, roles, listening).await?;
+        self.protectors[at] = Some(running);
         Ok(())
     }
 
@@ -224,10 +256,12 @@ impl Stage {
 
     /// Stops both Protectors and all servers.
     pub async fn stop(mut self) {
-        self.shutdown.cancel();
-        for protector in self.protectors.drain(..) {
+        for running in self.protectors.iter().flatten() {
+            running.shutdown.cancel();
+        }
+        for running in self.protectors.drain(..).flatten() {
             // Its own error was logged; the stage goes down anyway.
-            let _ = protector.await;
+            let _ = running.task.await;
         }
         self.served.stop().await;
     }

@@ -10,7 +10,7 @@ use protector_workflow::{
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::Engine;
 
@@ -27,14 +27,15 @@ impl Driver {
         let lease = Lease::new(self.fence, self.engine.clock().clone(), self.engine.config.lease);
         let stop = CancellationToken::new();
         let (sender, controls) = mpsc::unbounded_channel();
-        let heart = tokio::spawn(heartbeat(
+        // Ends with this driver, however that ends: a beat without a driver would keep others from taking over.
+        let heart = AbortOnDropHandle::new(tokio::spawn(heartbeat(
             self.engine.clone(),
             self.operation,
             lease.clone(),
             sender,
             control,
             stop.clone(),
-        ));
+        )));
         let end = self.execute(&lease, controls).await;
         stop.cancel();
         let _ = heart.await;
