@@ -14,7 +14,7 @@ use crate::{
 /// Real time between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Starts a planned failover at site A; gives its record.
+/// Starts an action at site A; gives its record.
 ///
 /// # Errors
 /// What the API answered.
@@ -24,26 +24,42 @@ pub async fn start(
     protected: &Protected,
     body: &Value,
 ) -> anyhow::Result<Value> {
+    start_at(stage, 0, tenant, protected, body).await
+}
+
+/// Starts an action at a site; gives its record.
+///
+/// # Errors
+/// What the API answered.
+pub async fn start_at(
+    stage: &Stage,
+    at: usize,
+    tenant: &Rest,
+    protected: &Protected,
+    body: &Value,
+) -> anyhow::Result<Value> {
     let url = format!(
         "{}/v1/{}/protection-groups/{}/action",
-        stage.sites[0].api_url, protected.projects[0], protected.group_id
+        stage.sites[at].api_url, protected.projects[at], protected.group_id
     );
-    let mut answer = tenant.post(&url, body).await.context("failover")?;
+    let action = body.as_object().and_then(|b| b.keys().next().cloned()).unwrap_or_default();
+    let mut answer = tenant.post(&url, body).await.context(action)?;
     Ok(answer["operation"].take())
 }
 
-/// Follows an operation until it is terminal or needs a person; `seen` gets each record with the newest events.
+/// Follows an operation at a site until it is terminal or needs a person; `seen` gets each record with the newest events.
 ///
 /// # Errors
 /// What the API answered.
 pub async fn follow(
     stage: &Stage,
+    at: usize,
     tenant: &Rest,
     project: &str,
     operation: &str,
     mut seen: impl FnMut(&Value, &[Value]),
 ) -> anyhow::Result<Value> {
-    let url = format!("{}/v1/{project}/operations/{operation}", stage.sites[0].api_url);
+    let url = format!("{}/v1/{project}/operations/{operation}", stage.sites[at].api_url);
     let mut after = 0;
     loop {
         let mut record = tenant.get(&url).await?["operation"].take();

@@ -8,6 +8,7 @@ pub mod progress;
 pub mod protect;
 pub mod rest;
 pub mod run;
+pub mod scenario;
 pub mod stage;
 pub mod tenant;
 pub mod words;

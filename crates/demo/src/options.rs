@@ -7,6 +7,16 @@ use std::path::PathBuf;
 pub enum Scenario {
     /// A planned failover from site A to site B.
     Planned,
+    /// Site A dies (cloud, array and Protector); a forced failover from site B.
+    Unplanned,
+    /// A drill at site B while the application runs at site A, and its cleanup.
+    Drill,
+    /// A planned failover, work at site B, and the way back with replication restored.
+    Failback,
+    /// There and back twice, with an inventory of what is left.
+    Roundtrip,
+    /// A forced failover of which one server cannot be built at site B, and its completion.
+    Partial,
 }
 
 /// `protector demo ...`

@@ -1,6 +1,6 @@
 //! The demo from beginning to end.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use protector_server::EngineConfig;
@@ -10,10 +10,8 @@ use protector_types::Clock;
 use serde_json::{Value, json};
 
 use crate::{
-    DemoOptions, Stage, StageOptions, env_file, follow,
-    progress::Display,
-    protect::{self, Protected},
-    rest::text,
+    DemoOptions, Stage, StageOptions, env_file, protect,
+    scenario::{self, Play},
     tenant::{self, AppShape},
     words,
 };
@@ -68,22 +66,45 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<i32> {
         env_file::write(path, &stage, &protected)?;
         say(&format!("Shell variables: {} (clouds.yaml beside it)", path.display()));
     }
-    let mut code = 0;
-    let mut operation = None;
-    if !options.no_failover {
-        let record = failover(&stage, &options, &protected).await?;
-        code = judge(&stage, &protected, &record, &options).await?;
-        operation = record["id"].as_str().map(str::to_owned);
-    }
+    let mut play = Play { stage, options: &options, protected, servers };
+    let ended = match options.no_failover {
+        true => Ok(None),
+        false => scenario::run(&mut play).await.map(Some),
+    };
+    let Play { stage, protected, .. } = play;
+    let (code, operation) = match ended {
+        Ok(record) => {
+            if let Some(record) = &record {
+                report(&options, record)?;
+            }
+            (0, record)
+        }
+        Err(error) if options.once => {
+            eprintln!("{} failed: {error:#}", options.scenario.name());
+            (1, None)
+        }
+        Err(error) => return Err(error),
+    };
     if options.once {
         stage.stop().await;
         return Ok(code);
     }
+    let operation = operation.as_ref().and_then(|o| o["id"].as_str());
     say("\nEverything keeps running; stop it with Ctrl-C. Paste these:\n");
-    say(&words::curl_lines(&stage, &protected, operation.as_deref()));
+    say(&words::curl_lines(&stage, &protected, operation));
     tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
     stage.stop().await;
     Ok(code)
+}
+
+/// The final record: all that is printed on standard output with `--json`.
+fn report(options: &DemoOptions, record: &Value) -> anyhow::Result<()> {
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&json!({"operation": record}))?);
+    } else {
+        println!("result_data: {}", record["result_data"]);
+    }
+    Ok(())
 }
 
 fn stage_options(options: &DemoOptions, state_dir: PathBuf) -> StageOptions {
@@ -106,83 +127,4 @@ fn stage_options(options: &DemoOptions, state_dir: PathBuf) -> StageOptions {
 /// The demo begins at the real date; from there its clock runs at its own speed.
 fn now() -> chrono::DateTime<chrono::Utc> {
     protector_server::SystemClock::new().now()
-}
-
-async fn failover(
-    stage: &Stage,
-    options: &DemoOptions,
-    protected: &Protected,
-) -> anyhow::Result<Value> {
-    let (tenant, project) = stage.tenant(0).await?;
-    if !options.json {
-        println!(
-            "\nPlanned failover of prod-web-app from site-a to site-b ({}x real time):\n",
-            options.speed
-        );
-    }
-    let started = follow::start(stage, &tenant, protected, &protect::failover_body()).await?;
-    let id = text(&started, "/id")?;
-    let mut display = Display::new("failover", options.json);
-    let record = follow::follow(stage, &tenant, &project, &id, |record, events| {
-        display.show(record, events)
-    })
-    .await?;
-    display.finish();
-    Ok(record)
-}
-
-/// Prints the record and what both clouds say; 0 if the failover completed and site B really has everything.
-async fn judge(
-    stage: &Stage,
-    protected: &Protected,
-    record: &Value,
-    options: &DemoOptions,
-) -> anyhow::Result<i32> {
-    let printed = serde_json::to_string_pretty(&json!({"operation": record}))?;
-    if options.json {
-        println!("{printed}");
-    }
-    if record["status"] != "completed" {
-        eprintln!("the failover ended {}: {}", record["status"], record["error_message"]);
-        return Ok(1);
-    }
-    let (tenant, _) = stage.tenant(1).await?;
-    let url = format!("{}/compute/v2.1/servers/detail", stage.sites[1].cloud_url);
-    let servers = tenant.get(&url).await?;
-    let servers = servers["servers"].as_array().cloned().unwrap_or_default();
-    let active = servers.iter().filter(|s| s["status"] == "ACTIVE").count();
-    if !options.json {
-        let took = duration(record);
-        println!("\nCompleted in {} simulated seconds. Site B's Nova now lists:", took.as_secs());
-        for server in servers.iter().take(20) {
-            let volumes =
-                server["os-extended-volumes:volumes_attached"].as_array().map_or(0, Vec::len);
-            println!(
-                "  {:<12} {:<8} {volumes} volumes",
-                server["name"].as_str().unwrap_or_default(),
-                server["status"].as_str().unwrap_or_default()
-            );
-        }
-        println!("result_data: {}", record["result_data"]);
-    }
-    let expected = usize::try_from(options.servers).unwrap_or(usize::MAX);
-    if active != expected {
-        eprintln!("site B has {active} ACTIVE servers, not {expected}");
-        return Ok(1);
-    }
-    tracing::debug!(group = %protected.group_id, "demo done");
-    Ok(0)
-}
-
-fn duration(record: &Value) -> Duration {
-    let at = |key: &str| {
-        record[key]
-            .as_str()
-            .and_then(|t| chrono::DateTime::parse_from_rfc3339(t).ok())
-            .map(|t| t.timestamp())
-    };
-    match (at("started_at"), at("completed_at")) {
-        (Some(from), Some(to)) => Duration::from_secs(u64::try_from(to - from).unwrap_or(0)),
-        _ => Duration::ZERO,
-    }
 }

@@ -12,7 +12,7 @@ use protector_core::Core;
 use protector_types::{Clock, OperationId};
 use protector_workflow::{CallScope, Control, FaultHook};
 use tokio::{sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use config::EngineConfig;
 
@@ -53,7 +53,10 @@ impl Engine {
             tracing::warn!(%error, "the engine could not announce itself");
         }
         tracing::info!(engine = %engine.id, "engine started");
-        let reconcilers = tokio::spawn(reconcilers::run(engine.clone(), shutdown.clone()));
+        let reconcilers = AbortOnDropHandle::new(tokio::spawn(reconcilers::run(
+            engine.clone(),
+            shutdown.clone(),
+        )));
         let mut driven = Driven::default();
         let mut watch = Watch::new(engine.config.lease);
         while !shutdown.is_cancelled() {

@@ -1,0 +1,27 @@
+//! Site A dies as a whole; the application comes up at site B from the newest complete point. What is lost is what was
+//! written after that point, and the record says how much.
+
+use anyhow::ensure;
+use serde_json::Value;
+
+use super::{Play, mappings, with};
+
+const REPLICATED: &str = "written before the last replication";
+const LOST: &str = "written after it";
+
+/// Plays it.
+pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
+    play.write(0, REPLICATED).await?;
+    play.complete(0, "sync_volumes", Value::Object(Default::default())).await?;
+    play.write(0, LOST).await?;
+    play.say("\nSite A is gone: Keystone, Nova, Cinder, Neutron, the array and its Protector.");
+    play.stage.kill_site(0).await;
+    let record = play.complete(1, "failover", with(mappings(0), "force", true)).await?;
+    play.expect_group(&[1], "failed_over", 1).await?;
+    play.expect_active(1, play.count()).await?;
+    play.expect_stamp(1, REPLICATED).await?;
+    let loss = record["result_data"]["data_loss_seconds"].as_u64();
+    ensure!(loss.is_some(), "the record does not say what was lost: {}", record["result_data"]);
+    play.say(&format!("Lost: {} seconds of writes, as the record says.", loss.unwrap_or_default()));
+    Ok(record)
+}
