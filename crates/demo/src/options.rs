@@ -31,7 +31,8 @@ pub struct DemoOptions {
     /// Print only the final operation record (JSON) on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Stop once protection is in place, and leave everything running (with --once: exit).
+    /// Stop before the scenario's operation, and leave everything running (with --once: exit): protection is in place, and
+    /// with `--scenario unplanned` site A is gone.
     #[arg(long)]
     pub no_failover: bool,
     /// Servers of the tenant's application.

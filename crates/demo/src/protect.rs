@@ -64,6 +64,23 @@ pub async fn protect(stage: &Stage, servers: &[AppServer]) -> anyhow::Result<Pro
     Ok(Protected { site_ids, projects, group_id })
 }
 
+/// Standing mappings on the group, so that an action need not repeat them (the documentation's examples 2 and 3 leave
+/// some out).
+///
+/// # Errors
+/// What the API answered.
+pub async fn set_mappings(stage: &Stage, protected: &Protected) -> anyhow::Result<()> {
+    let (tenant, project) = stage.tenant(0).await?;
+    let (api, group) = (&stage.sites[0].api_url, &protected.group_id);
+    let change = json!({"protection_group": {
+        "network_mapping": {NETWORKS[0][0]: NETWORKS[1][0], NETWORKS[0][1]: NETWORKS[1][1]},
+        "flavor_mapping": {FLAVORS[0]: FLAVORS[1]},
+    }});
+    let url = format!("{api}/v1/{project}/protection-groups/{group}");
+    tenant.call("PATCH", &url, Some(&change)).await.context("standing mappings")?;
+    Ok(())
+}
+
 async fn register(stage: &Stage, admin: &Rest, at: usize) -> anyhow::Result<String> {
     let site = &stage.sites[at];
     let body = json!({"site": {

@@ -58,6 +58,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<i32> {
         servers.len()
     ));
     let protected = protect::protect(&stage, &servers).await.context("protection")?;
+    protect::set_mappings(&stage, &protected).await?;
     say(&format!(
         "Protection group prod-web-app ({}) protects it, replicated to site-b.",
         protected.group_id
@@ -68,7 +69,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<i32> {
     }
     let mut play = Play { stage, options: &options, protected, servers };
     let ended = match options.no_failover {
-        true => Ok(None),
+        true => scenario::set_the_scene(&mut play).await.map(|()| None),
         false => scenario::run(&mut play).await.map(Some),
     };
     let Play { stage, protected, .. } = play;

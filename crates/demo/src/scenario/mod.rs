@@ -66,7 +66,18 @@ pub async fn run(play: &mut Play<'_>) -> anyhow::Result<Value> {
     }
 }
 
-/// The body of a failover (Example 1 or 2) from the site to the other one.
+/// Brings the world to where the scenario's operation would be asked for, and leaves that to the person.
+///
+/// # Errors
+/// What was not as it should be.
+pub async fn set_the_scene(play: &mut Play<'_>) -> anyhow::Result<()> {
+    match play.options.scenario {
+        Scenario::Unplanned => unplanned::disaster(play).await,
+        _ => Ok(()),
+    }
+}
+
+/// The mappings of a failover (Example 1) from the site to the other one.
 pub fn mappings(from: usize) -> Value {
     let to = 1 - from;
     json!({
