@@ -1,0 +1,170 @@
+"""Each scenario of the demo, judged by what openstacksdk and py-pure-client read at both sites, not by our own answers.
+
+PROTECTOR_BIN names the program (default: target/release/protector).
+Run: target/pyvenv/bin/python -m pytest tests/python/test_demo_scenarios.py
+"""
+
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("PROTECTOR_BIN", ROOT / "target" / "release" / "protector"))
+PATIENCE = 150
+SPEED = "20"
+SERVERS, VOLUMES = 3, 5
+
+
+class Scenario:
+    """A demo that has played its scenario and keeps running."""
+
+    def __init__(self, name, folder):
+        self.env_file, self.out, self.err = folder / "demo.env", folder / "out", folder / "err"
+        with self.out.open("wb") as out, self.err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [
+                    *[str(BIN), "demo", "--scenario", name, "--json", "--speed", SPEED],
+                    *["--env-file", str(self.env_file)],
+                ],
+                stdout=out,
+                stderr=err,
+            )
+        self.operation = self._await_record()["operation"]
+        words = shlex.split(self.env_file.read_text())
+        self.env = dict(word.split("=", 1) for word in words if "=" in word)
+
+    def _await_record(self):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return json.loads(self.out.read_text())
+            except json.JSONDecodeError:
+                ended = self.process.poll()
+                assert ended is None, f"the demo ended with {ended}: {self.err.read_text()}"
+                assert time.monotonic() < deadline, self.err.read_text()
+                time.sleep(0.1)
+
+    def close(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def cloud(self, letter):
+        """The tenant's connection at a site."""
+        import openstack
+
+        return openstack.connection.Connection(
+            auth_url=self.env[f"SITE_{letter}_AUTH_URL"],
+            username="app-user",
+            password="app-password",
+            project_name="app",
+            user_domain_name="Default",
+            project_domain_name="Default",
+            app_name="scenario-tests",
+        )
+
+    def array(self, letter):
+        """The array of a site."""
+        from pypureclient import flasharray
+
+        return flasharray.Client(
+            self.env[f"SITE_{letter}_ARRAY_URL"].removeprefix("https://"),
+            api_token=self.env[f"SITE_{letter}_ARRAY_TOKEN"],
+            ssl_cert=self.env["ARRAY_CA"],
+            verify_ssl=True,
+        )
+
+    def inventory(self, letter):
+        """What a site has: servers by status, volumes by status, ports in use, live array volumes with connections."""
+        cloud, array = self.cloud(letter), self.array(letter)
+        servers, volumes = list(cloud.compute.servers()), list(cloud.block_storage.volumes())
+        ports = [p for p in cloud.network.ports(project_id=cloud.current_project_id) if p.device_owner.startswith("compute:")]
+        connections = list(array.get_connections().items)
+        return {
+            "servers": sorted((s.name, s.status) for s in servers),
+            "active": sum(s.status == "ACTIVE" for s in servers),
+            "attached": sum(v.status == "in-use" for v in volumes),
+            "volumes": len(volumes),
+            "ports": len(ports),
+            "connected": len({c.volume.name for c in connections}),
+            "addresses": sorted(a["ip_address"] for p in ports for a in p.fixed_ips),
+            "macs": sorted(p.mac_address for p in ports),
+            "points": sorted(s.name for s in array.get_protection_group_snapshots().items),
+        }
+
+
+def play(name, tmp_path):
+    if not BIN.exists():
+        pytest.fail(f"{BIN} is not there; build it, or name another with PROTECTOR_BIN")
+    return Scenario(name, tmp_path)
+
+
+@pytest.fixture
+def scenario(request, tmp_path):
+    played = play(request.param, tmp_path)
+    yield played
+    played.close()
+
+
+def runs_everything(site):
+    assert site["active"] == SERVERS, site
+    assert site["attached"] == VOLUMES, site
+    assert site["connected"] == VOLUMES, site
+    assert site["ports"] == SERVERS, site
+
+
+def is_fenced(site):
+    assert {status for _, status in site["servers"]} == {"SHUTOFF"}, site
+    assert site["connected"] == 0, site
+
+
+@pytest.mark.parametrize("scenario", ["planned"], indirect=True)
+def test_planned(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(b)
+    is_fenced(a)
+    assert (a["addresses"], a["macs"]) == (b["addresses"], b["macs"])
+    assert b["volumes"] == VOLUMES, b
+
+
+@pytest.mark.parametrize("scenario", ["unplanned"], indirect=True)
+def test_unplanned(scenario):
+    runs_everything(scenario.inventory("B"))
+    with pytest.raises(Exception, match="(?i)connect"):
+        scenario.cloud("A").compute.get("/servers", retries=0, connect_retries=0)
+    assert scenario.operation["result_data"]["data_loss_seconds"] >= 0
+
+
+@pytest.mark.parametrize("scenario", ["drill"], indirect=True)
+def test_drill_and_cleanup_leave_nothing(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(a)
+    assert b["servers"] == [] and b["volumes"] == 0 and b["ports"] == 0 and b["connected"] == 0, b
+    live = [v.name for v in scenario.array("B").get_volumes(destroyed=False).items]
+    assert live == [], live
+
+
+@pytest.mark.parametrize("scenario", ["failback", "roundtrip"], indirect=True)
+def test_there_and_back(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(a)
+    assert a["volumes"] == VOLUMES and len(a["servers"]) == SERVERS, a
+    assert b["servers"] == [] and b["ports"] == 0 and b["connected"] == 0, b
+    # Kept until the retention passes, and never more than one generation.
+    assert b["volumes"] <= VOLUMES, b
+
+
+@pytest.mark.parametrize("scenario", ["partial"], indirect=True)
+def test_partial_is_completed(scenario):
+    b = scenario.inventory("B")
+    runs_everything(b)
+    assert b["volumes"] == VOLUMES, b
