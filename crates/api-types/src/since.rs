@@ -71,7 +71,14 @@ pub const RESULT_DATA_1_1: [&str; 3] =
     ["instances_created", "volumes_managed", "current_primary_site"];
 
 /// Keys that even a drill's `result_data` has only from 1.3 on; its lists of resources are 1.1.
-pub const RESULT_DATA_1_3: [&str; 3] = ["leaked", "not_preserved", "warnings"];
+pub const RESULT_DATA_1_3: [&str; 6] = [
+    "leaked",
+    "not_preserved",
+    "warnings",
+    "recovery_point",
+    "recovery_point_age_seconds",
+    "primary",
+];
 
 /// First version with this field.
 pub fn field_since(resource: &str, field: &str) -> Microversion {

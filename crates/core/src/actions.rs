@@ -1,18 +1,23 @@
 //! Accepting an action: resolve it, check state, peer and metadata, plan, and store operation and plan in one
 //! transaction that claims the group. Refusals change nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use protector_store::{Accepted, GroupGate, NewOperation, Scope};
 use protector_types::{
     Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationType, ProjectId,
     Refusal, SiteId, SyncState, action_rule,
 };
+use protector_workflow::{Journal as _, State};
 
 use crate::{
     ActionParams, ActionRequest, Caller, Core, OperationRecord, PlanRequest, errors, health,
     operations::record,
 };
+
+/// What a forced failover ends, running or parked.
+const SUPERSEDED: [OperationType; 3] =
+    [OperationType::TestFailover, OperationType::TestCleanup, OperationType::SyncVolumes];
 
 /// How long a request waits for its plan; larger groups are accepted as `pending`, and the engine plans.
 const PLANNING_PATIENCE: Duration = Duration::from_secs(10);
@@ -42,6 +47,13 @@ pub fn resolve(request: &ActionRequest) -> Result<OperationType, Refusal> {
             ));
         }
     };
+    if params.recovery_point.is_some() && operation == OperationType::Failover && !params.force {
+        return bad(
+            "recovery_point: a planned failover always takes a final snapshot, so that nothing is lost; choose a point \
+             for a forced failover or a drill"
+                .into(),
+        );
+    }
     if params.force && operation != OperationType::Failover {
         return bad(format!("force: not a parameter of {}", request.action));
     }
@@ -99,8 +111,12 @@ impl Core {
             .await
             .map_err(errors::store)?;
         let group = &document.group;
-        admit(operation, &document)?;
-        if !request.params.force {
+        let forced = request.params.force;
+        if forced {
+            self.require_survivor(group).await?;
+        }
+        admit(operation, forced, &document)?;
+        if !forced {
             self.require_in_sync(&document).await?;
         }
         let operation_id = OperationId::generate();
@@ -130,6 +146,11 @@ impl Core {
             expected_version: group.version,
             allowed_in: rule.allowed_in.to_vec(),
             running: rule.running,
+            supersedes: if forced { SUPERSEDED.to_vec() } else { Vec::new() },
+            holder_result: match group.current_operation_id {
+                Some(holder) if forced => self.result_so_far(holder).await?,
+                _ => None,
+            },
         };
         let accepted =
             self.store.insert_and_claim_group(&new, &gate).await.map_err(errors::store)?;
@@ -137,10 +158,52 @@ impl Core {
             Accepted::Replayed(row) => Ok(record(row)),
             Accepted::New { operation, .. } => {
                 tracing::info!(operation = %operation.id, group = %id, user = %caller.user_id, "operation accepted");
-                self.push_soon(id).await;
+                // The document of a forced operation waits for `sync-force`, and its peer is most likely dead.
+                if !forced {
+                    self.push_soon(id).await;
+                }
                 Ok(record(operation))
             }
         }
+    }
+
+    /// A forced failover is driven by the site that survives.
+    async fn require_survivor(
+        &self,
+        group: &protector_types::ProtectionGroup,
+    ) -> Result<(), Refusal> {
+        let local = self.store.own_site_id().await.map_err(errors::store)?;
+        if local != group.current_primary_site_id {
+            return Ok(());
+        }
+        let sites = health::site_names(&self.store.all_sites().await.map_err(errors::store)?);
+        let name = |site: SiteId| sites.get(&site).cloned().unwrap_or_else(|| site.to_string());
+        Err(Refusal::new(
+            Code::WrongSite,
+            format!(
+                "The group runs here, at {}: a forced failover is for the loss of this site and has to be asked for at \
+                 {}. If both sites work, leave out force: a planned failover loses nothing",
+                name(local),
+                name(group.other_site(local))
+            ),
+        ))
+    }
+
+    /// What an operation has done so far, as its record would show it. `None`: it is not known here.
+    async fn result_so_far(&self, id: OperationId) -> Result<Option<serde_json::Value>, Refusal> {
+        let plan = match self.store.load_plan(id).await {
+            Ok(plan) => plan,
+            Err(protector_store::StoreError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(errors::store(error)),
+        };
+        let Some(definition) = self.planner.definition(&plan.definition, plan.version) else {
+            return Ok(None);
+        };
+        let entries = self.store.load(id).await.map_err(|error| {
+            Refusal::new(Code::Unavailable, format!("the journal of {id} cannot be read: {error}"))
+        })?;
+        let state = State::fold(Arc::new(plan), entries.iter().map(|e| (e.seq, &e.kind)));
+        Ok(Some(definition.result_data(&state)))
     }
 
     async fn replayed(
@@ -238,9 +301,11 @@ fn policy_missing() -> Refusal {
 }
 
 /// What the group itself says about starting. Pure.
-fn admit(operation: OperationType, document: &GroupDocument) -> Result<(), Refusal> {
+fn admit(operation: OperationType, forced: bool, document: &GroupDocument) -> Result<(), Refusal> {
     let group = &document.group;
-    if let Some(holder) = group.current_operation_id {
+    // In `active` only what a forced failover supersedes can hold the group; the store looks once more.
+    let superseded = forced && group.status == GroupStatus::Active;
+    if let Some(holder) = group.current_operation_id.filter(|_| !superseded) {
         return Err(Refusal::new(
             Code::GroupBusy,
             format!(
@@ -250,6 +315,7 @@ fn admit(operation: OperationType, document: &GroupDocument) -> Result<(), Refus
         ));
     }
     check_state(operation, group.status)?;
+    check_drill(operation, group.active_test_operation_id)?;
     if let Some(reason) = &group.quarantine {
         return Err(Refusal::new(
             Code::Quarantined,
@@ -263,6 +329,21 @@ fn admit(operation: OperationType, document: &GroupDocument) -> Result<(), Refus
         return Err(Refusal::new(Code::NoMembers, "The group has no members; add servers first"));
     }
     Ok(())
+}
+
+/// One drill at a time, and no cleanup without one. Pure.
+fn check_drill(operation: OperationType, open: Option<OperationId>) -> Result<(), Refusal> {
+    match (operation, open) {
+        (OperationType::TestFailover, Some(drill)) => Err(Refusal::new(
+            Code::GroupBusy,
+            format!("The drill {drill} is still open; remove what it made with test_cleanup first"),
+        )),
+        (OperationType::TestCleanup, None) => Err(Refusal::new(
+            Code::GroupWrongState,
+            "No drill of the group is open: there is nothing to clean up",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// From and to. Only a failback goes to where the group was created.

@@ -17,7 +17,14 @@ impl Core {
         id: Option<OperationId>,
     ) -> Result<Option<EarlierOperation>, Refusal> {
         let Some(id) = id else { return Ok(None) };
-        let row = self.store.operation(&Scope::System, id).await.map_err(errors::store)?;
+        let row = match self.store.operation(&Scope::System, id).await {
+            Ok(row) => row,
+            // The peer drove it and has not told how it ended: what it made carries its id.
+            Err(protector_store::StoreError::NotFound { .. }) => {
+                return Ok(Some(EarlierOperation::unknown(id)));
+            }
+            Err(error) => return Err(errors::store(error)),
+        };
         let plan = match self.store.load_plan(id).await {
             Ok(plan) => Some(plan),
             Err(protector_store::StoreError::NotFound { .. }) => None,

@@ -58,6 +58,20 @@ pub struct EarlierOperation {
     pub result_data: Value,
 }
 
+impl EarlierOperation {
+    /// One of which no more than the id is known here.
+    pub fn unknown(id: OperationId) -> Self {
+        Self {
+            id,
+            operation: OperationType::TestFailover,
+            params: ActionParams::default(),
+            plan: None,
+            outputs: BTreeMap::new(),
+            result_data: Value::Null,
+        }
+    }
+}
+
 /// Lays out plans and knows the definitions that run them.
 #[async_trait]
 pub trait Planner: Send + Sync {

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use protector_http::CallKind;
 use protector_ports::{
-    DestroyPermit, Network, NetworkPort, NetworkQuota, Networking, NewPort, PortAddress, PortError,
-    PortFilter, PortResult, Quota, SecurityGroup, Subnet,
+    DestroyPermit, Network, NetworkPort, NetworkQuota, Networking, NewPort, NewSubnet, PortAddress,
+    PortError, PortFilter, PortResult, Quota, SecurityGroup, Subnet,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     network_wire::{
-        GroupPage, GroupWire, NetworkPage, NetworkWire, PlainQuota, PortAnswer, PortPage, PortWire,
-        QuotaDetails, SubnetPage, SubnetWire,
+        GroupPage, GroupWire, NetworkAnswer, NetworkPage, NetworkWire, PlainQuota, PortAnswer,
+        PortPage, PortWire, QuotaDetails, SubnetAnswer, SubnetPage, SubnetWire,
     },
     rest::{Api, Ask, part},
 };
@@ -66,6 +66,17 @@ fn new_port_body(new: &NewPort) -> Value {
         port.insert("binding:vnic_type".into(), json!(kind));
     }
     json!({"port": port})
+}
+
+fn new_subnet_body(new: &NewSubnet) -> Value {
+    json!({"subnet": {
+        "name": new.name,
+        "network_id": new.network_id,
+        "cidr": new.cidr,
+        "ip_version": if new.cidr.contains(':') { 6 } else { 4 },
+        "gateway_ip": null,
+        "enable_dhcp": true,
+    }})
 }
 
 fn address(address: &PortAddress) -> Value {
@@ -144,6 +155,32 @@ impl Networking for Neutron {
         }
     }
 
+    async fn create_network(&self, name: &str, description: &str) -> PortResult<Network> {
+        let body = json!({"network": {
+            "name": name, "description": description, "admin_state_up": true,
+        }});
+        let ask = Ask::post(CallKind::Effect, "/networks").json(&body);
+        Ok(self.api.json::<NetworkAnswer>(ask).await?.network.into_port())
+    }
+
+    async fn create_subnet(&self, new: &NewSubnet) -> PortResult<Subnet> {
+        let ask = Ask::post(CallKind::Effect, "/subnets").json(&new_subnet_body(new));
+        Ok(self.api.json::<SubnetAnswer>(ask).await?.subnet.into_port())
+    }
+
+    async fn delete_network(&self, id: &str, permit: &DestroyPermit) -> PortResult<()> {
+        tracing::info!(
+            service = self.api.service.label(),
+            network = id,
+            reason = permit.reason(),
+            "delete"
+        );
+        match self.api.send(Ask::delete(format!("/networks/{}", part(id)))).await {
+            Ok(_) | Err(PortError::Absent { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn security_groups(&self) -> PortResult<Vec<SecurityGroup>> {
         let path = format!("/security-groups?project_id={}", part(&self.project().await?));
         let groups = self.api.list::<GroupPage>(&path, None).await?;
@@ -168,6 +205,14 @@ impl Networking for Neutron {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_subnet_leads_nowhere() {
+        let new = NewSubnet { cidr: "fd00::/64".into(), ..NewSubnet::default() };
+        let body = new_subnet_body(&new);
+        assert_eq!(body["subnet"]["ip_version"], 6);
+        assert_eq!(body["subnet"].get("gateway_ip"), Some(&Value::Null));
+    }
 
     #[test]
     fn a_new_port_asks_for_no_more_rights_than_it_needs() {

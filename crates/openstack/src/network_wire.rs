@@ -58,6 +58,16 @@ impl SubnetWire {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct NetworkAnswer {
+    pub network: NetworkWire,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SubnetAnswer {
+    pub subnet: SubnetWire,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct PortAnswer {
     pub port: PortWire,
 }

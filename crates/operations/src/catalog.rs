@@ -4,14 +4,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_core::{PlanRequest, Planner};
-use protector_types::{Code, GroupId, OperationType, Refusal};
+use protector_types::{Code, GroupId, GroupStatus, OperationType, Refusal};
 use protector_workflow::{Definition, OnFailure, Plan, PlannedStep};
 
-use crate::{deps::Deps, failover};
+use crate::{
+    deps::Deps,
+    drill::{self, cleanup},
+    failover, forced,
+};
 
 /// All definitions; the previous version of each is kept.
 pub fn all(deps: &Deps) -> Vec<Arc<dyn Definition>> {
-    vec![Arc::new(failover::Failover(deps.clone()))]
+    vec![
+        Arc::new(failover::Failover(deps.clone())),
+        Arc::new(forced::ForcedFailover(deps.clone())),
+        Arc::new(drill::Drill(deps.clone())),
+        Arc::new(cleanup::Cleanup(deps.clone())),
+    ]
 }
 
 /// The planner of this build.
@@ -31,28 +40,32 @@ impl OperationsPlanner {
 #[async_trait]
 impl Planner for OperationsPlanner {
     async fn plan(&self, request: &PlanRequest) -> Result<Plan, Refusal> {
-        match request.operation {
-            OperationType::Failover if !request.params.force => {
-                failover::plan::plan(&self.deps, request).await
+        let deps = &self.deps;
+        let plan = match request.operation {
+            OperationType::Failover => match &request.retried {
+                // What a partial failover lacks; any other failover that is tried again is a new one.
+                Some(earlier) if is_partial(request) => {
+                    forced::retry::plan(deps, request, earlier).await?
+                }
+                _ if request.params.force => forced::plan::plan(deps, request).await?,
+                _ => failover::plan::plan(deps, request).await?,
+            },
+            OperationType::TestFailover => drill::plan::plan(deps, request).await?,
+            OperationType::TestCleanup => cleanup::plan(request)?,
+            other => {
+                return Err(Refusal::new(
+                    Code::PlanRefused,
+                    format!("this release of Protector cannot run {other}"),
+                ));
             }
-            other => Err(Refusal::new(
-                Code::PlanRefused,
-                format!(
-                    "this release of Protector cannot run {}{other}; it runs planned failovers",
-                    if request.params.force { "forced " } else { "" }
-                ),
-            )),
-        }
+        };
+        plan.validate().map_err(|error| {
+            Refusal::new(Code::Internal, format!("the plan is not well formed: {error}"))
+        })?;
+        Ok(plan)
     }
 
     fn refused(&self, operation: OperationType, group: GroupId, refusal: &Refusal) -> Plan {
-        // Every operation of this build has the failover's stages.
-        let facts = failover::plan::PlanFacts {
-            group_id: group,
-            source_site: String::new(),
-            target_site: String::new(),
-            not_preserved: Vec::new(),
-        };
         let step = PlannedStep {
             id: "refuse".into(),
             kind: "refuse".into(),
@@ -64,16 +77,32 @@ impl Planner for OperationsPlanner {
             no_return: false,
             on_failure: OnFailure::Rollback,
         };
+        // The definition decides what the end means: only a failover changes the group's status.
+        let (definition, version, stages) = match operation {
+            OperationType::TestFailover => (drill::NAME, drill::VERSION, failover::stages()),
+            OperationType::TestCleanup => (cleanup::NAME, cleanup::VERSION, cleanup::stages()),
+            _ => (failover::NAME, failover::VERSION, failover::stages()),
+        };
         Plan {
-            definition: failover::NAME.into(),
-            version: failover::VERSION,
-            stages: failover::stages(),
+            definition: definition.into(),
+            version,
+            stages,
             steps: vec![step],
-            facts: serde_json::to_value(facts).unwrap_or_default(),
+            facts: serde_json::json!({
+                "group_id": group, "source_site": "", "target_site": "", "not_preserved": [], "warnings": [],
+            }),
         }
     }
 
     fn definition(&self, name: &str, version: u32) -> Option<Arc<dyn Definition>> {
         self.definitions.iter().find(|d| d.name() == name && d.version() == version).cloned()
     }
+}
+
+/// The group lacks members at its current primary (the retry's own claim makes it `failing_over`).
+fn is_partial(request: &PlanRequest) -> bool {
+    let group = &request.group;
+    matches!(group.status, GroupStatus::FailedOverPartial)
+        || (group.status == GroupStatus::FailingOver
+            && group.current_primary_site_id != group.primary_site_id)
 }

@@ -220,6 +220,15 @@ impl Reasons {
         }
     }
 
+    /// Several more.
+    pub fn extend(&mut self, reasons: Vec<Reason>) {
+        for reason in reasons {
+            if !self.0.contains(&reason) {
+                self.0.push(reason);
+            }
+        }
+    }
+
     /// Nothing speaks against it, or everything that does.
     ///
     /// # Errors

@@ -5,12 +5,16 @@
 
 pub mod catalog;
 pub mod deps;
+pub mod drill;
 pub mod facts;
 pub mod failover;
 pub mod fencing;
+pub mod forced;
 pub mod outcome;
+pub mod points;
 pub mod rebuild;
 pub mod registry;
+pub mod results;
 pub mod sketch;
 pub mod steps;
 mod watch;

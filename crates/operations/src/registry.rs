@@ -36,6 +36,17 @@ pub const STEPS: &[Entry] = &[
     ("push_group", |d| with(steps::push_group::PushGroup(d.clone()))),
     ("barrier", |_| with(steps::barrier::Barrier)),
     ("refuse", |_| with(steps::refuse::Refuse)),
+    ("choose_point", |d| with(steps::choose_point::ChoosePoint(d.clone()))),
+    ("move_primary", |_| with(steps::move_primary::MovePrimary)),
+    ("refuse_source", |d| with(steps::refuse_source::RefuseSource(d.clone()))),
+    ("arrive", |_| with(steps::arrive::Arrive)),
+    ("recall", |_| with(steps::recall::Recall)),
+    ("create_network", |d| with(steps::create_network::CreateNetwork(d.clone()))),
+    ("create_subnet", |d| with(steps::create_subnet::CreateSubnet(d.clone()))),
+    ("sweep", |d| with(steps::sweep::Sweep(d.clone()))),
+    ("list_leftovers", |d| with(steps::sweep::ListLeftovers(d.clone()))),
+    ("expect_none", |_| with(steps::sweep::ExpectNone)),
+    ("restart_server", |d| with(steps::restart_server::RestartServer(d.clone()))),
 ];
 
 /// The step of a kind.

@@ -58,6 +58,11 @@ impl Sketch {
         self.add(id, "barrier", stage, after, Value::Null);
     }
 
+    /// What was laid out so far, to set what differs.
+    pub fn steps_mut(&mut self) -> impl Iterator<Item = &mut PlannedStep> {
+        self.steps.iter_mut()
+    }
+
     /// The steps, for a plan.
     pub fn into_steps(self) -> Vec<PlannedStep> {
         self.steps

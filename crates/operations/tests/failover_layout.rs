@@ -127,6 +127,7 @@ fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
                 source_server_id: format!("{}-id", member.spec.name),
                 was_active: !off.contains(&member.spec.name.as_str()),
                 was_locked: false,
+                runs_now: !off.contains(&member.spec.name.as_str()),
                 flavor_id: "f".into(),
                 ports: vec![("p".into(), NewPort::default())],
                 key_name: None,
@@ -143,7 +144,9 @@ fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
             source_site: "site-a".into(),
             target_site: "site-b".into(),
             not_preserved: vec![],
+            warnings: vec![],
         },
+        remains: None,
     };
     lay_out(&request, &ready)
 }

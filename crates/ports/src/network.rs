@@ -92,6 +92,18 @@ pub struct NewPort {
     pub vnic_type: Option<String>,
 }
 
+/// A subnet to be made: without a gateway, so that nothing leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NewSubnet {
+    /// Name; carries the marker.
+    pub name: String,
+    /// Its network.
+    pub network_id: String,
+    /// `10.0.0.0/24`.
+    pub cidr: String,
+}
+
 /// A security group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -139,6 +151,12 @@ pub trait Networking: Send + Sync {
     async fn create_port(&self, new: &NewPort) -> PortResult<NetworkPort>;
     /// Destroy.
     async fn delete_port(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
+    /// Create: a network of the project that is connected to nothing; find again by name.
+    async fn create_network(&self, name: &str, description: &str) -> PortResult<Network>;
+    /// Create; find again by name. Conflict if it overlaps with another one of the network.
+    async fn create_subnet(&self, new: &NewSubnet) -> PortResult<Subnet>;
+    /// Destroy, with its subnets; absent is success. Conflict while ports of servers are in it.
+    async fn delete_network(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
     /// Read; of the project.
     async fn security_groups(&self) -> PortResult<Vec<SecurityGroup>>;
     /// Read.

@@ -31,7 +31,8 @@ pub enum DomainEffect {
         placements: Vec<NewPlacement>,
     },
     /// A forced failover takes the primary before its first server is made, and gives it back when it is undone: a new
-    /// epoch that names this primary. Status, count and places do not change.
+    /// epoch that names this primary. Status, count and places do not change; to name the present primary changes
+    /// nothing.
     MovePrimary {
         /// The group.
         group_id: GroupId,

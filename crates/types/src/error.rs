@@ -91,6 +91,8 @@ codes! {
     IdempotencyMismatch = "request.idempotency_mismatch", Conflict, "Idempotency key reused";
     /// The group's status does not allow the action.
     GroupWrongState = "protection_group.wrong_state", Conflict, "Wrong state";
+    /// The other site has to be asked for this.
+    WrongSite = "protection_group.wrong_site", Conflict, "Wrong site";
     /// An operation holds the group.
     GroupBusy = "protection_group.busy", Conflict, "Another operation is running";
     /// The other site does not answer.

@@ -26,6 +26,8 @@ pub enum Decision {
     },
     /// All steps are done.
     Complete,
+    /// All that could be done is done; branches that failed are left out.
+    Incomplete,
     /// Everything is undone.
     Unwound(Cause),
     /// Terminal or parked already.
@@ -44,7 +46,11 @@ impl State {
 
     /// The first step that failed for good and was not tried again or skipped since.
     fn failure(&self) -> Option<&Failure> {
-        self.failures.iter().find(|f| !f.warning && self.steps[f.step] == StepState::Failed)
+        self.failures.iter().find(|f| {
+            !f.warning
+                && self.steps[f.step] == StepState::Failed
+                && !self.isolated.contains(&f.step)
+        })
     }
 
     fn decide_forward(&self, in_flight: &BTreeSet<usize>) -> Decision {
@@ -56,6 +62,10 @@ impl State {
                 return self.turn_around(cause, in_flight);
             }
         }
+        let undo = self.undo_isolated(in_flight);
+        if !undo.is_empty() {
+            return Decision::Undo(undo);
+        }
         let mut run = self.orphans(in_flight);
         run.extend(self.ready.iter().filter(|s| !in_flight.contains(s)));
         if !run.is_empty() {
@@ -65,9 +75,21 @@ impl State {
         match failure {
             // Past the point of no return: the others go on first.
             Some(failure) if in_flight.is_empty() => self.park_for(failure),
-            None if self.unsettled == 0 => Decision::Complete,
+            None if self.unsettled == 0 && in_flight.is_empty() => {
+                if self.isolated.is_empty() {
+                    Decision::Complete
+                } else {
+                    Decision::Incomplete
+                }
+            }
             _ => Decision::Wait,
         }
+    }
+
+    /// What failed for its own branch only is undone while the rest goes on.
+    fn undo_isolated(&self, in_flight: &BTreeSet<usize>) -> Vec<usize> {
+        let left = self.isolated.iter().filter(|s| self.undoable.contains(s));
+        left.filter(|s| !in_flight.contains(s)).copied().collect()
     }
 
     /// Started without an outcome and not in flight: a killed engine left it.
@@ -120,7 +142,11 @@ impl State {
     /// True if all that `index` needs is settled; for assertions in tests.
     pub fn is_unblocked(&self, index: usize) -> bool {
         self.needs[index].iter().all(|&n| {
-            matches!(self.steps[n], StepState::Done | StepState::Warned | StepState::Skipped)
+            self.isolated.contains(&n)
+                || matches!(
+                    self.steps[n],
+                    StepState::Done | StepState::Warned | StepState::Skipped | StepState::Cut
+                )
         })
     }
 

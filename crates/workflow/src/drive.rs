@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use protector_types::{Clock, Rng, SplitMix};
+use protector_types::{Clock, DomainEffect, Rng, SplitMix};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -230,7 +230,10 @@ impl Drive {
             let result = self.step.undo(&self.cx, &self.input, output.as_deref()).await;
             self.hook.reached("step.after_undo", self.cx.step_id());
             let (pause, why) = match result {
-                Undo::Done(note) => return UndoEnd::Undone(note),
+                Undo::Done(note) => return UndoEnd::Undone { note, effects: Vec::new() },
+                Undo::Kept { note, effects } => {
+                    return UndoEnd::Undone { note: Some(note), effects };
+                }
                 Undo::Failed(error) => return UndoEnd::Failed(error),
                 Undo::Pending(why) => (self.step.poll(), why),
                 Undo::Retry(why) => {
@@ -254,7 +257,12 @@ impl Drive {
 #[derive(Debug, Clone, PartialEq)]
 pub enum UndoEnd {
     /// Nothing is left.
-    Undone(Option<String>),
+    Undone {
+        /// What is kept on purpose.
+        note: Option<String>,
+        /// Applied in the transaction that commits it.
+        effects: Vec<DomainEffect>,
+    },
     /// For good.
     Failed(StepError),
     /// The lease was lost.

@@ -13,6 +13,10 @@ pub enum OnFailure {
     Rollback,
     /// Record a warning and go on.
     Warn,
+    /// The step's own branch ends here, the rest goes on: what it made is undone at once, what needs it for the same
+    /// subject never runs, and what joins branches does not wait for it. The operation ends as failed, without a
+    /// rollback.
+    Isolate,
 }
 
 /// A group of steps under the name that a client sees in `steps_completed`.
@@ -90,6 +94,12 @@ pub enum PlanError {
 }
 
 impl Plan {
+    /// What a person should know before it runs: the texts under `warnings` of the facts.
+    pub fn warnings(&self) -> Vec<String> {
+        let told = self.facts.get("warnings").and_then(Value::as_array);
+        told.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     /// Checks ids, dependencies, stages and absence of cycles.
     ///
     /// # Errors

@@ -226,8 +226,9 @@ impl<'a> Run<'a> {
                 self.in_flight.remove(&step);
                 let id = self.id(step);
                 match end {
-                    UndoEnd::Undone(note) => {
-                        self.record(EntryKind::Undone { step: id, note }, batch)
+                    UndoEnd::Undone { note, effects } => {
+                        batch.effects.extend(effects);
+                        self.record(EntryKind::Undone { step: id, note }, batch);
                     }
                     UndoEnd::Failed(error) => {
                         self.record(EntryKind::UndoFailed { step: id, error }, batch)
@@ -294,6 +295,10 @@ impl<'a> Run<'a> {
                     self.record(EntryKind::Parked { reason, step }, batch)
                 }
                 Decision::Complete => self.finish(OperationStatus::Completed, None, false, batch),
+                Decision::Incomplete => {
+                    let error = self.state.explain_isolated();
+                    self.finish(OperationStatus::Failed, Some(error), false, batch);
+                }
                 Decision::Unwound(cause) => {
                     let status = match cause {
                         Cause::Cancelled { .. } => OperationStatus::Cancelled,

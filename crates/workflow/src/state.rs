@@ -10,7 +10,7 @@ use protector_types::OperationStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{EntryKind, Outputs, Plan, StepError};
+use crate::{EntryKind, OnFailure, Outputs, Plan, StepError};
 
 /// Why everything is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub enum StepState {
     Failed,
     /// Failed, and the operation goes on.
     Warned,
+    /// Never to run: a step of its branch failed, and only that branch ends.
+    Cut,
     /// Taken out by a person.
     Skipped,
     /// Undo under way.
@@ -115,6 +117,8 @@ pub struct State {
     renewed: BTreeSet<usize>,
     /// Left as they are on a person's word.
     left_behind: BTreeSet<usize>,
+    /// Failed for their own branch only.
+    pub(crate) isolated: BTreeSet<usize>,
     /// A person wants it taken back; not in the journal until it is decided.
     pub(crate) cancel: Option<Cause>,
     pub(crate) running_per_stage: Vec<usize>,
@@ -172,6 +176,7 @@ impl State {
             undo_since: vec![0; count],
             renewed: BTreeSet::new(),
             left_behind: BTreeSet::new(),
+            isolated: BTreeSet::new(),
             cancel: None,
             running_per_stage: vec![0; plan.stages.len()],
             settled_per_stage: vec![0; plan.stages.len()],
@@ -251,6 +256,16 @@ impl State {
         self.renewed.contains(&index)
     }
 
+    /// Undos that did not work and were not tried again since: what they should have removed is still there.
+    pub fn undo_failures(&self) -> impl Iterator<Item = (usize, &StepError)> {
+        self.undo_failures.iter().map(|(step, error)| (*step, error))
+    }
+
+    /// True if a person left what the step made as it is.
+    pub fn is_left_behind(&self, index: usize) -> bool {
+        self.left_behind.contains(&index)
+    }
+
     /// True once a step that cannot be taken back is done.
     pub fn past_no_return(&self) -> bool {
         self.past_no_return
@@ -291,6 +306,8 @@ impl State {
                 });
                 if *warning {
                     state.settle(i, StepState::Warned);
+                } else if state.on_failure(i) == OnFailure::Isolate && state.mode == Mode::Forward {
+                    state.isolate(i);
                 } else {
                     state.ready.remove(&i);
                     state.turn(i, StepState::Failed);
@@ -435,6 +452,27 @@ impl State {
         }
     }
 
+    /// The branch of a failed step ends: what needs it for the same subject is settled without having run.
+    fn isolate(&mut self, index: usize) {
+        self.isolated.insert(index);
+        self.settle(index, StepState::Failed);
+        let plan = self.plan.clone();
+        let subject = &plan.steps[index].subject;
+        let mut ended = vec![index];
+        while let Some(at) = ended.pop() {
+            for position in 0..self.dependents[at].len() {
+                let dependent = self.dependents[at][position];
+                if subject.is_some()
+                    && plan.steps[dependent].subject == *subject
+                    && self.steps[dependent] == StepState::Waiting
+                {
+                    self.settle(dependent, StepState::Cut);
+                    ended.push(dependent);
+                }
+            }
+        }
+    }
+
     /// On the way forward the step is taken out of the plan; whatever was made of it still goes in a rollback. On the
     /// way back it is left as it is.
     fn skip(&mut self, index: usize) {
@@ -474,7 +512,9 @@ impl State {
                 StepState::Started { .. } => {
                     self.renewed.insert(index);
                 }
-                StepState::Failed if self.mode == Mode::Forward => {
+                StepState::Failed
+                    if self.mode == Mode::Forward && !self.isolated.contains(&index) =>
+                {
                     self.failures.retain(|f| f.step != index || f.warning);
                     self.turn(index, StepState::Waiting);
                     self.ready.insert(index);

@@ -87,6 +87,13 @@ impl<T> Found<T> {
 pub enum Undo {
     /// Nothing of the step is left (a note says what is kept on purpose).
     Done(Option<String>),
+    /// Nothing of the step is left but what is kept on purpose; the domain rows change with it.
+    Kept {
+        /// What is kept, where, and why.
+        note: String,
+        /// Applied in the transaction that commits the undo.
+        effects: Vec<DomainEffect>,
+    },
     /// Under way: call undo again.
     Pending(String),
     /// Could not tell or not reach: call undo again inside the deadline.

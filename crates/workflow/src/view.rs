@@ -103,6 +103,18 @@ impl State {
         }
     }
 
+    /// What failed while the rest went on, in words.
+    pub fn explain_isolated(&self) -> String {
+        let mut failed = self.isolated.iter();
+        let Some(&first) = failed.next() else { return String::new() };
+        let cause = Cause::StepFailed { step: self.plan.steps[first].id.clone() };
+        let others = match failed.count() {
+            0 => String::new(),
+            n => format!(" (and {n} more; see steps_failed)"),
+        };
+        format!("{}{others}", self.explain(&cause))
+    }
+
     /// The names of complete stages: a stage counts once it and all before it are complete.
     pub fn stages_completed(&self) -> Vec<String> {
         self.plan
@@ -144,7 +156,7 @@ impl State {
             .filter(|f| f.warning)
             .map(|f| format!("{}: {}", named(f.step), f.error));
         let kept = self.notes.iter().map(|(step, note)| format!("{}: {note}", named(*step)));
-        failed.chain(kept).collect()
+        self.plan.warnings().into_iter().chain(failed).chain(kept).collect()
     }
 
     /// Everything that is derived.

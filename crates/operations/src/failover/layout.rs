@@ -6,6 +6,7 @@ use protector_workflow::{OnFailure, Plan};
 
 use super::{NAME, VERSION, plan::Ready, stages};
 use crate::{
+    drill::remains::Gone,
     fencing::{self, Fencing},
     rebuild::{Rebuild, ServerSteps, Stages, suffix},
     sketch::Sketch,
@@ -27,7 +28,8 @@ pub fn lay_out(request: &PlanRequest, ready: &Ready<'_>) -> Plan {
     layout.recheck();
     let fences = layout.fences();
     layout.snapshot(fences);
-    let servers = layout.servers();
+    let drill = layout.drill();
+    let servers = layout.servers(&drill);
     layout.finalization(servers);
     Plan {
         definition: NAME.into(),
@@ -84,6 +86,7 @@ impl Layout<'_> {
             source_array: self.ready.source_array.clone(),
             array_group,
             suffix: suffix(self.request.operation_id),
+            taken_by: None,
             volumes: self.all_source_volumes(),
         };
         let after = vec!["snapshot".to_owned()];
@@ -92,7 +95,15 @@ impl Layout<'_> {
         step.deadline_sec = 6 * 3600;
     }
 
-    fn servers(&mut self) -> Vec<ServerSteps> {
+    /// An open drill goes first: it holds quota, and addresses if they were kept.
+    fn drill(&mut self) -> Gone {
+        match &self.ready.remains {
+            Some(remains) => remains.lay_out(&mut self.sketch, 0, vec!["recheck".into()]),
+            None => Gone::default(),
+        }
+    }
+
+    fn servers(&mut self, drill: &Gone) -> Vec<ServerSteps> {
         let (ready, sketch) = (self.ready, &mut self.sketch);
         let rebuild = Rebuild {
             operation: self.request.operation_id,
@@ -103,20 +114,23 @@ impl Layout<'_> {
             volume_type: &ready.volume_type,
             point_from: "point",
             stages: REBUILD,
-            after: vec!["recheck".into()],
+            after: ["recheck".to_owned()].into_iter().chain(drill.ports.clone()).collect(),
             name_suffix: "",
+            keeps_clones: false,
         };
         let shared = rebuild.shared(sketch, &ready.members);
         // Ports need nothing of the source: they are made while the source is being fenced.
         let ports: Vec<_> =
             ready.members.iter().enumerate().map(|(m, it)| rebuild.ports(sketch, m, it)).collect();
         let members = ready.members.iter().zip(ports).enumerate();
-        members
+        let steps = members
             .map(|(m, (member, ports))| {
                 let volumes = rebuild.volumes(sketch, m, member);
                 rebuild.server(sketch, m, member, ports, volumes, &shared)
             })
-            .collect()
+            .collect();
+        drill.before_managing(sketch);
+        steps
     }
 
     fn finalization(&mut self, servers: Vec<ServerSteps>) {
@@ -161,7 +175,7 @@ impl Layout<'_> {
                     group.epoch.number,
                     source,
                     member.member,
-                    &member.running(),
+                    &member.recorded(),
                 ),
                 connections_from: format!("m{m}.record"),
             }

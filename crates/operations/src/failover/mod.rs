@@ -19,10 +19,10 @@ pub mod plan;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, GroupStatus, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, Stage, State, StepState};
+use protector_workflow::{Definition, DynStep, Plan, Stage, State};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, registry, steps};
+use crate::{deps::Deps, registry, results};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "failover";
@@ -81,64 +81,26 @@ impl Definition for Failover {
 pub fn result_data(state: &State) -> Value {
     let plan = state.plan();
     let outputs = state.outputs();
-    let (mut servers, mut volumes, mut ports) = (json!({}), json!({}), json!({}));
-    let mut not_preserved = Vec::new();
-    let (mut instances_created, mut volumes_managed) = (0u32, 0u32);
-    for (index, step) in plan.steps.iter().enumerate() {
-        if *state.step(index) != StepState::Done {
-            continue;
-        }
-        let old = step
-            .input
-            .get("source_id")
-            .or_else(|| step.input.get("source_port_id"))
-            .and_then(Value::as_str);
-        match step.kind.as_str() {
-            "create_server" => {
-                instances_created += 1;
-                if let (Some(old), Ok(new)) = (old, outputs.get::<String>(&step.id)) {
-                    servers[old] = json!(new);
-                }
-            }
-            "manage_volume" => {
-                volumes_managed += 1;
-                if let (Some(old), Ok(new)) =
-                    (old, outputs.get::<steps::manage_volume::Output>(&step.id))
-                {
-                    volumes[old] = json!(new.volume_id);
-                }
-            }
-            "create_port" => {
-                if let Ok(new) = outputs.get::<steps::create_port::Output>(&step.id) {
-                    let member = step.subject.clone().unwrap_or_default();
-                    not_preserved
-                        .extend(new.not_preserved.iter().map(|what| format!("{member}: {what}")));
-                    if let Some(old) = old {
-                        ports[old] = json!(new.port_id);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
+    let mut made = results::made(state);
     let facts: Option<plan::PlanFacts> = serde_json::from_value(plan.facts.clone()).ok();
     if let Some(facts) = &facts {
-        not_preserved.extend(facts.not_preserved.iter().cloned());
+        made.not_preserved.extend(facts.not_preserved.iter().cloned());
     }
     let switched = state.past_no_return();
     let site = facts
         .as_ref()
         .map(|f| if switched { f.target_site.clone() } else { f.source_site.clone() });
     json!({
-        "instances_created": instances_created,
-        "volumes_managed": volumes_managed,
+        "instances_created": made.instances.len(),
+        "volumes_managed": made.managed.len(),
         "current_primary_site": site,
-        "servers": servers,
-        "volumes": volumes,
-        "ports": ports,
+        "servers": made.servers,
+        "volumes": made.volumes,
+        "ports": made.ports,
         "recovery_point": outputs.get::<Value>("point").ok(),
         // Planned: the final snapshot was taken after every source server was stopped and disconnected.
         "data_loss_seconds": if switched { json!(0) } else { Value::Null },
-        "not_preserved": not_preserved,
+        "not_preserved": made.not_preserved,
+        "leaked": results::leaked(state),
     })
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::layout;
 use crate::{
     deps::Deps,
+    drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::Running,
     rebuild::{ReadyMember, checks, ready_member, resolve},
@@ -25,6 +26,9 @@ pub struct PlanFacts {
     pub target_site: String,
     /// What is known beforehand not to be kept.
     pub not_preserved: Vec<String>,
+    /// What a person should know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Everything the layout needs.
@@ -39,6 +43,8 @@ pub struct Ready<'a> {
     pub volume_type: String,
     /// The source array's name as the target knows it.
     pub source_array: String,
+    /// What is left of an open drill; goes first.
+    pub remains: Option<Remains>,
     /// Stored with the plan.
     pub facts: PlanFacts,
 }
@@ -57,12 +63,18 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let (source, target) =
         futures::join!(facts::source(deps, &places, &array_group), facts::target(deps, &places));
     let source = source.map_err(facts::cannot_look(&source_name))?;
-    let target = target.map_err(facts::cannot_look(&target_name))?;
+    let mut target = target.map_err(facts::cannot_look(&target_name))?;
+    let remains =
+        Remains::of(deps, request, &places).await.map_err(facts::cannot_look(&target_name))?;
+    if let Some(remains) = &remains {
+        remains.count_as_free(&mut target);
+    }
 
     let mut reasons = Reasons::default();
     let mut not_preserved = Vec::new();
-    let mappings = resolve::Mappings::new(request, Some(&source), &target, &mut reasons);
-    let members: Vec<_> = request
+    let mappings =
+        resolve::Mappings::new(request, places.source.site, Some(&source), &target, &mut reasons);
+    let mut members: Vec<_> = request
         .members
         .iter()
         .filter_map(|member| {
@@ -78,6 +90,11 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
             )
         })
         .collect();
+    let mut warnings = Vec::new();
+    if let Some(remains) = &remains {
+        remains.recall_power(&mut members);
+        warnings.push(remains.warning());
+    }
     check_replication(request, &source, &target, &mut reasons);
     checks::quota(request, &members, &target, &mut reasons);
     let volume_type = checks::target_type(request, target_site, &target, &mut reasons);
@@ -94,14 +111,12 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
             source_site: source_name,
             target_site: target_name,
             not_preserved,
+            warnings,
         },
+        remains,
         places,
     };
-    let plan = layout::lay_out(request, &ready);
-    plan.validate().map_err(|error| {
-        Refusal::new(Code::Internal, format!("the plan is not well formed: {error}"))
-    })?;
-    Ok(plan)
+    Ok(layout::lay_out(request, &ready))
 }
 
 fn running(server: &Server) -> Running {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use protector_ports::NewServer;
-use protector_types::{OperationId, SiteId};
+use protector_types::{Member, OperationId, SiteId};
 
 use super::ReadyMember;
 use crate::{
@@ -49,6 +49,8 @@ pub struct Rebuild<'a> {
     pub after: Vec<String>,
     /// Appended to the names of servers and volumes (drills).
     pub name_suffix: &'a str,
+    /// A volume that could not be used leaves its clone on the array: who tries again has the same point.
+    pub keeps_clones: bool,
 }
 
 /// The steps that keypairs and server groups come from, by name.
@@ -87,17 +89,22 @@ pub fn suffix(operation: OperationId) -> String {
 
 impl Rebuild<'_> {
     /// Keypairs and server groups that have to be made, each once.
-    pub fn shared(&self, sketch: &mut Sketch, members: &[ReadyMember<'_>]) -> Shared {
+    pub fn shared<'m, 'b: 'm>(
+        &self,
+        sketch: &mut Sketch,
+        members: impl IntoIterator<Item = &'m ReadyMember<'b>>,
+    ) -> Shared {
+        let members: Vec<_> = members.into_iter().collect();
         Shared {
-            keypairs: self.keypairs(sketch, members),
-            server_groups: self.server_groups(sketch, members),
+            keypairs: self.keypairs(sketch, &members),
+            server_groups: self.server_groups(sketch, &members),
         }
     }
 
     fn keypairs(
         &self,
         sketch: &mut Sketch,
-        members: &[ReadyMember<'_>],
+        members: &[&ReadyMember<'_>],
     ) -> BTreeMap<String, String> {
         let mut made = BTreeMap::new();
         for member in members {
@@ -122,7 +129,7 @@ impl Rebuild<'_> {
     fn server_groups(
         &self,
         sketch: &mut Sketch,
-        members: &[ReadyMember<'_>],
+        members: &[&ReadyMember<'_>],
     ) -> BTreeMap<String, String> {
         let mut made = BTreeMap::new();
         for member in members.iter().filter(|m| m.server_group_id.is_none()) {
@@ -160,6 +167,27 @@ impl Rebuild<'_> {
         ids
     }
 
+    /// A clone of each of a member's volumes, by position.
+    pub fn clones(&self, sketch: &mut Sketch, m: usize, member: &Member) -> BTreeMap<u32, String> {
+        let mut made = BTreeMap::new();
+        for volume in &member.volumes {
+            let Some(source) = volume.placements.get(&self.source_site) else { continue };
+            let v = volume.position;
+            let id = format!("m{m}.clone{v}");
+            let input = steps::clone_volume::Planned {
+                array: self.array,
+                point_from: self.point_from.to_owned(),
+                source_volume: source.array_volume.clone(),
+                name: format!("{}-m{m}v{v}", suffix(self.operation)),
+            };
+            let after = vec![self.point_from.to_owned()];
+            let (name, stage) = (member.spec.name.as_str(), self.stages.clone);
+            sketch.add_for(name, &id, "clone_volume", stage, after, input);
+            made.insert(v, id);
+        }
+        made
+    }
+
     /// clone -> manage -> dress, per volume of a member.
     pub fn volumes(
         &self,
@@ -168,20 +196,13 @@ impl Rebuild<'_> {
         member: &ReadyMember<'_>,
     ) -> Vec<VolumeSteps> {
         let name = member.member.spec.name.as_str();
+        let clones = self.clones(sketch, m, member.member);
         let mut made = Vec::new();
         for volume in &member.member.volumes {
             let Some(source) = volume.placements.get(&self.source_site) else { continue };
             let v = volume.position;
-            let (clone, manage, dress) =
-                (format!("m{m}.clone{v}"), format!("m{m}.manage{v}"), format!("m{m}.dress{v}"));
-            let input = steps::clone_volume::Planned {
-                array: self.array,
-                point_from: self.point_from.to_owned(),
-                source_volume: source.array_volume.clone(),
-                name: format!("{}-m{m}v{v}", suffix(self.operation)),
-            };
-            let after = vec![self.point_from.to_owned()];
-            sketch.add_for(name, &clone, "clone_volume", self.stages.clone, after, input);
+            let Some(clone) = clones.get(&v).cloned() else { continue };
+            let (manage, dress) = (format!("m{m}.manage{v}"), format!("m{m}.dress{v}"));
             let input = steps::manage_volume::Planned {
                 place: self.target.clone(),
                 array: self.array,
@@ -191,6 +212,7 @@ impl Rebuild<'_> {
                 name: format!("{}{}", volume.name, self.name_suffix),
                 description: volume.description.clone(),
                 bootable: volume.bootable,
+                keeps_clone: self.keeps_clones,
             };
             let input = with_source(&input, &source.volume_id);
             let stage = self.stages.manage;

@@ -23,6 +23,8 @@ pub struct ReadyMember<'a> {
     pub was_active: bool,
     /// Its server was locked there by somebody else.
     pub was_locked: bool,
+    /// Its server runs there at this moment; a drill may have stopped one that ran.
+    pub runs_now: bool,
     /// Target flavor id.
     pub flavor_id: String,
     /// Target ports with the source port's id, in interface order.
@@ -42,9 +44,14 @@ impl ReadyMember<'_> {
     pub fn running(&self) -> Running {
         Running {
             server_id: self.source_server_id.clone(),
-            was_active: self.was_active,
+            was_active: self.runs_now,
             was_locked: self.was_locked,
         }
+    }
+
+    /// How its server is put on record: as it was before a drill stopped it.
+    pub fn recorded(&self) -> Running {
+        Running { was_active: self.was_active, ..self.running() }
     }
 }
 
@@ -88,6 +95,7 @@ pub fn ready_member<'a>(
         member,
         source_server_id: server.server_id,
         was_active: server.was_active,
+        runs_now: server.was_active,
         was_locked: server.was_locked,
         flavor_id: flavor?.id.clone(),
         ports: ports.into_iter().collect::<Option<_>>()?,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use protector_core::PlanRequest;
 use protector_ports::{Flavor, Network, NewPort, PortAddress, Quota};
 use protector_types::{
-    Candidate, Code, FlavorSpec, Mapping, MappingError, Member, PortSpec, resolve_reference,
+    Candidate, Code, FlavorSpec, Mapping, MappingError, Member, PortSpec, SiteId, resolve_reference,
 };
 
 use crate::facts::{Reasons, SourceFacts, TargetFacts};
@@ -80,6 +80,15 @@ pub fn network_candidates(networks: &[Network]) -> Vec<Candidate> {
     networks.iter().map(|n| Candidate { id: n.id.clone(), name: n.name.clone() }).collect()
 }
 
+/// A network that is made for a drill, by the steps that make it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Isolated {
+    /// `from:net0`.
+    pub network: String,
+    /// `from:net0.sub0`, by CIDR.
+    pub subnets: BTreeMap<String, String>,
+}
+
 /// All mappings of a request.
 pub struct Mappings {
     /// Networks.
@@ -88,18 +97,23 @@ pub struct Mappings {
     pub flavor: ResolvedMapping,
     /// Security groups, by name.
     pub security_group: Mapping,
+    /// Networks that are made for a drill, by the source network's id.
+    pub isolated: BTreeMap<String, Isolated>,
+    /// Addresses and MACs are kept on the target's own networks.
+    pub keeps_addresses: bool,
 }
 
 impl Mappings {
     /// From the group's standing mappings and the request's. The standing ones read primary -> secondary; a group that
-    /// runs at its secondary reads them backwards.
+    /// comes from its secondary reads them backwards.
     pub fn new(
         request: &PlanRequest,
+        source_site: SiteId,
         source: Option<&SourceFacts>,
         target: &TargetFacts,
         reasons: &mut Reasons,
     ) -> Self {
-        let forward = request.group.current_primary_site_id == request.group.primary_site_id;
+        let forward = source_site == request.group.primary_site_id;
         let direct = |mapping: &Mapping| -> Mapping {
             if forward {
                 mapping.clone()
@@ -126,6 +140,8 @@ impl Mappings {
                 reasons,
             ),
             security_group: direct(&standing.security_group),
+            isolated: BTreeMap::new(),
+            keeps_addresses: true,
         }
     }
 }
@@ -173,6 +189,10 @@ pub fn port(
     reasons: &mut Reasons,
 ) -> Option<NewPort> {
     let name = member.spec.name.as_str();
+    if let Some(isolated) = mappings.isolated.get(&spec.network_id) {
+        let groups = security_group_ids(name, spec, target, mappings, reasons);
+        return Some(isolated_port(spec, isolated, groups));
+    }
     let mapped = mappings.network.get(&spec.network_id, &spec.network_name).map(|c| c.id.clone());
     let network_id = match mapped {
         Some(id) => id,
@@ -194,9 +214,15 @@ pub fn port(
             }
         }
     };
-    let fixed_ips = addresses(name, spec, &network_id, target, not_preserved, reasons);
+    let fixed_ips = if mappings.keeps_addresses {
+        addresses(name, spec, &network_id, target, not_preserved, reasons)
+    } else {
+        any_addresses(spec, &network_id, target)
+    };
     let mac_taken = target.ports.iter().find(|p| {
-        p.network_id == network_id && p.mac_address.eq_ignore_ascii_case(&spec.mac_address)
+        mappings.keeps_addresses
+            && p.network_id == network_id
+            && p.mac_address.eq_ignore_ascii_case(&spec.mac_address)
     });
     if let Some(taken) = mac_taken {
         reasons.add(
@@ -208,14 +234,22 @@ pub fn port(
             ),
         );
     }
-    let security_groups = spec
-        .port_security_enabled
-        .then(|| security_groups(name, spec, target, mappings, reasons))
-        .filter(|groups| !groups.is_empty());
-    Some(NewPort {
+    let security_groups = security_group_ids(name, spec, target, mappings, reasons);
+    let mac_address = mappings.keeps_addresses.then(|| spec.mac_address.clone());
+    Some(new_port(spec, network_id, mac_address, fixed_ips, security_groups))
+}
+
+fn new_port(
+    spec: &PortSpec,
+    network_id: String,
+    mac_address: Option<String>,
+    fixed_ips: Vec<PortAddress>,
+    security_groups: Option<Vec<String>>,
+) -> NewPort {
+    NewPort {
         name: String::new(),
         network_id,
-        mac_address: Some(spec.mac_address.clone()),
+        mac_address,
         fixed_ips,
         security_groups,
         port_security_enabled: (!spec.port_security_enabled).then_some(false),
@@ -225,7 +259,46 @@ pub fn port(
             .filter(|pairs| !pairs.is_empty())
             .map(|pairs| serde_json::Value::Array(pairs.clone())),
         vnic_type: spec.vnic_type.clone().filter(|v| v != "normal"),
-    })
+    }
+}
+
+/// In a network of its own everything stays as it was.
+fn isolated_port(
+    spec: &PortSpec,
+    isolated: &Isolated,
+    security_groups: Option<Vec<String>>,
+) -> NewPort {
+    let fixed_ips = spec.fixed_ips.iter().filter_map(|address| {
+        let subnet_id = isolated.subnets.get(&address.cidr)?.clone();
+        Some(PortAddress { subnet_id, ip_address: Some(address.ip_address.clone()) })
+    });
+    let fixed_ips = fixed_ips.collect();
+    let mac_address = Some(spec.mac_address.clone());
+    new_port(spec, isolated.network.clone(), mac_address, fixed_ips, security_groups)
+}
+
+fn security_group_ids(
+    name: &str,
+    spec: &PortSpec,
+    target: &TargetFacts,
+    mappings: &Mappings,
+    reasons: &mut Reasons,
+) -> Option<Vec<String>> {
+    spec.port_security_enabled
+        .then(|| security_groups(name, spec, target, mappings, reasons))
+        .filter(|groups| !groups.is_empty())
+}
+
+/// Any free address of each family that the port has.
+fn any_addresses(spec: &PortSpec, network_id: &str, target: &TargetFacts) -> Vec<PortAddress> {
+    let subnets: Vec<_> = target.subnets.iter().filter(|s| s.network_id == network_id).collect();
+    let of = |address: &protector_types::FixedIp| {
+        let six = address.ip_address.contains(':');
+        let same = subnets.iter().find(|s| s.cidr == address.cidr);
+        same.or_else(|| subnets.iter().find(|s| s.cidr.contains(':') == six))
+            .map(|s| PortAddress { subnet_id: s.id.clone(), ip_address: None })
+    };
+    spec.fixed_ips.iter().filter_map(of).collect()
 }
 
 fn addresses(

@@ -21,6 +21,9 @@ pub struct AwaitReplication(pub Deps);
 /// Which point.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
+    /// The step that took the snapshot, where it may have failed: then there is nothing to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
     /// The target's array.
     pub array: ArrayPlace,
     /// The source array's name as the target knows it.
@@ -40,8 +43,13 @@ impl Step for AwaitReplication {
     type Input = Input;
     type Output = RecoveryPoint;
 
-    fn resolve(&self, planned: Input, _outputs: &Outputs) -> Result<Input, StepError> {
-        Ok(planned)
+    fn resolve(&self, planned: Input, outputs: &Outputs) -> Result<Input, StepError> {
+        match &planned.taken_by {
+            Some(step) if !outputs.has(step) => {
+                Err(StepError::new("the source took no final snapshot"))
+            }
+            _ => Ok(planned),
+        }
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<RecoveryPoint> {

@@ -14,6 +14,9 @@ use crate::{
     outcome,
 };
 
+/// Begins an id that an earlier step gives: `from:net0`.
+pub const FROM: &str = "from:";
+
 /// Makes the step.
 pub struct CreatePort(pub Deps);
 
@@ -48,7 +51,14 @@ impl Step for CreatePort {
     type Input = Input;
     type Output = Output;
 
-    fn resolve(&self, planned: Input, _outputs: &Outputs) -> Result<Input, StepError> {
+    fn resolve(&self, mut planned: Input, outputs: &Outputs) -> Result<Input, StepError> {
+        let port = &mut planned.port;
+        let subnets = port.fixed_ips.iter_mut().map(|address| &mut address.subnet_id);
+        for id in subnets.chain([&mut port.network_id]) {
+            if let Some(step) = id.strip_prefix(FROM) {
+                *id = outputs.get(step)?;
+            }
+        }
         Ok(planned)
     }
 

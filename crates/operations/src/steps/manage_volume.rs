@@ -1,6 +1,6 @@
 //! Manages a clone into Cinder at the target. Cinder renames the array volume to `volume-<new id>-cinder`, so a repeat
 //! finds its work by the array volume's serial; while it is `managing` (not renamed yet) by our metadata, which the
-//! driver's own replaces later. Undo deletes the Cinder volume, and with it the clone.
+//! driver's own replaces later. Undo deletes the Cinder volume, and with it the clone, unless that is to be kept.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -44,6 +44,9 @@ pub struct Planned {
     pub description: String,
     /// Bootable.
     pub bootable: bool,
+    /// Undo leaves the clone on the array, for who tries again.
+    #[serde(default)]
+    pub keeps_clone: bool,
 }
 
 /// With the clone.
@@ -139,7 +142,7 @@ impl Step for ManageVolume {
             return Undo::Done(None);
         };
         match volume.status.as_str() {
-            "deleting" | "managing" | "creating" | "detaching" => {
+            "deleting" | "managing" | "creating" | "detaching" | "unmanaging" => {
                 Undo::Pending(format!("volume {} is {}", volume.id, volume.status))
             }
             "error_deleting" => Undo::Failed(StepError::new(format!(
@@ -148,8 +151,14 @@ impl Step for ManageVolume {
             ))),
             _ => {
                 let permit = DestroyPermit::made_by(cx.evidence());
-                match cloud.block_storage().delete_volume(&volume.id, &permit).await {
-                    Ok(()) => Undo::Pending(format!("volume {} is being deleted", volume.id)),
+                let storage = cloud.block_storage();
+                let gone = if input.planned.keeps_clone {
+                    storage.unmanage_volume(&volume.id, &permit).await
+                } else {
+                    storage.delete_volume(&volume.id, &permit).await
+                };
+                match gone {
+                    Ok(()) => Undo::Pending(format!("volume {} is being removed", volume.id)),
                     Err(error) => outcome::undo(error),
                 }
             }

@@ -75,6 +75,8 @@ async fn apply(
             group.failover_count += 1;
             place(tx, group.id, *new_primary, placements, refused).await?;
         }
+        // Given back without having been taken: nothing to tell.
+        DomainEffect::MovePrimary { primary, .. } if *primary == group.current_primary_site_id => {}
         DomainEffect::MovePrimary { primary, raised_by, .. } => {
             move_primary(group, *primary, *raised_by).map_err(refused)?;
         }

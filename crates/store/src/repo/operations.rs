@@ -69,6 +69,10 @@ pub struct GroupGate {
     pub allowed_in: Vec<GroupStatus>,
     /// The state while it runs, if it changes.
     pub running: Option<GroupStatus>,
+    /// Types of operations that it may end while they hold the group.
+    pub supersedes: Vec<OperationType>,
+    /// What the holder had done by then: its `result_data` once it is superseded.
+    pub holder_result: Option<Value>,
 }
 
 /// What became of [`Store::insert_and_claim_group`].
@@ -167,7 +171,7 @@ fn first_view(plan: Option<&Plan>) -> View {
         progress: 0,
         steps_completed: vec![],
         steps_failed: vec![],
-        warnings: vec![],
+        warnings: plan.map(Plan::warnings).unwrap_or_default(),
         error_message: None,
         stages: stages.unwrap_or_default(),
     }
@@ -301,6 +305,7 @@ impl Store {
             }
             let mut group =
                 group.ok_or_else(|| StoreError::not_found("protection group", new.group_id))?;
+            self.supersede(tx, &mut group, new, gate).await?;
             admit(&group, new.operation_type, gate)?;
             group.status = gate.running.unwrap_or(group.status);
             group.current_operation_id = Some(new.id);
@@ -400,6 +405,58 @@ impl Store {
                 .await?;
             Ok(())
         })
+    }
+
+    /// Ends the operation that holds the group, if the new one may: its record fails naming its successor, and its
+    /// fence rises, so that its engine writes no more. One that the peer drives may not be known here.
+    async fn supersede(
+        &self,
+        tx: &DatabaseTransaction,
+        group: &mut protector_types::ProtectionGroup,
+        new: &NewOperation,
+        gate: &GroupGate,
+    ) -> Result<(), StoreError> {
+        let Some(holder) = group.current_operation_id else { return Ok(()) };
+        if gate.supersedes.is_empty() || !gate.allowed_in.contains(&group.status) {
+            return Ok(());
+        }
+        let row =
+            operation::Entity::find_by_id(holder.to_string()).lock_exclusive().one(tx).await?;
+        if let Some(row) = row.map(read).transpose()? {
+            if !gate.supersedes.contains(&row.operation_type) {
+                return Ok(());
+            }
+            if !row.status.is_terminal() {
+                self.end_superseded(tx, row, new.id, gate.holder_result.clone()).await?;
+            }
+        }
+        // A drill stays open: what it made is still there.
+        group.current_operation_id = None;
+        Ok(())
+    }
+
+    async fn end_superseded(
+        &self,
+        tx: &DatabaseTransaction,
+        mut row: OperationRow,
+        successor: OperationId,
+        result: Option<Value>,
+    ) -> Result<(), StoreError> {
+        let why = format!("Superseded by the forced failover {successor}");
+        row.status = OperationStatus::Failed;
+        row.view.status = OperationStatus::Failed;
+        row.view.error_message = Some(why.clone());
+        row.error_message = Some(why);
+        row.completed_at = Some(self.now());
+        row.result_data = result.or(row.result_data);
+        row.fence += 1;
+        (row.owner, row.control) = (None, None);
+        operation::Entity::update_many()
+            .set(write(&row)?.into_active_model().reset_all())
+            .filter(operation::Column::Id.eq(row.id.to_string()))
+            .exec(tx)
+            .await?;
+        Ok(())
     }
 
     /// The operation that this very request made before.

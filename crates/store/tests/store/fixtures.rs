@@ -230,6 +230,8 @@ pub fn gate(group: &ProtectionGroup, kind: OperationType) -> GroupGate {
         expected_version: group.version,
         allowed_in: rule.allowed_in.to_vec(),
         running: rule.running,
+        supersedes: Vec::new(),
+        holder_result: None,
     }
 }
 
