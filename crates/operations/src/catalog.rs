@@ -7,11 +7,16 @@ use protector_core::{PlanRequest, Planner};
 use protector_types::{Code, GroupId, OperationType, Refusal};
 use protector_workflow::{Definition, OnFailure, Plan, PlannedStep};
 
-use crate::{deps::Deps, failover};
+use crate::{deps::Deps, failback, failover, reprotect, sync_volumes};
 
 /// All definitions; the previous version of each is kept.
 pub fn all(deps: &Deps) -> Vec<Arc<dyn Definition>> {
-    vec![Arc::new(failover::Failover(deps.clone()))]
+    vec![
+        Arc::new(failover::Failover(deps.clone())),
+        Arc::new(failback::Failback(deps.clone())),
+        Arc::new(sync_volumes::SyncVolumes(deps.clone())),
+        Arc::new(reprotect::Reprotect(deps.clone())),
+    ]
 }
 
 /// The planner of this build.
@@ -32,13 +37,21 @@ impl OperationsPlanner {
 impl Planner for OperationsPlanner {
     async fn plan(&self, request: &PlanRequest) -> Result<Plan, Refusal> {
         match request.operation {
+            OperationType::Failover
+                if !request.params.force && failback::plan::returns(request) =>
+            {
+                failback::plan::plan(&self.deps, request).await
+            }
             OperationType::Failover if !request.params.force => {
                 failover::plan::plan(&self.deps, request).await
             }
+            OperationType::Failback => failback::plan::plan(&self.deps, request).await,
+            OperationType::SyncVolumes => sync_volumes::plan::plan(&self.deps, request).await,
+            OperationType::Reprotect => reprotect::plan::plan(&self.deps, request).await,
             other => Err(Refusal::new(
                 Code::PlanRefused,
                 format!(
-                    "this release of Protector cannot run {}{other}; it runs planned failovers",
+                    "this release of Protector cannot run {}{other}; it runs planned failovers, failbacks, syncs and reprotects",
                     if request.params.force { "forced " } else { "" }
                 ),
             )),
@@ -46,7 +59,17 @@ impl Planner for OperationsPlanner {
     }
 
     fn refused(&self, operation: OperationType, group: GroupId, refusal: &Refusal) -> Plan {
-        // Every operation of this build has the failover's stages.
+        let (definition, version, stages) = match operation {
+            OperationType::Failback => (failback::NAME, failback::VERSION, failover::stages()),
+            OperationType::SyncVolumes => {
+                (sync_volumes::NAME, sync_volumes::VERSION, sync_volumes::stages())
+            }
+            OperationType::Reprotect => {
+                (reprotect::NAME, reprotect::VERSION, sync_volumes::stages())
+            }
+            // The others have the failover's stages.
+            _ => (failover::NAME, failover::VERSION, failover::stages()),
+        };
         let facts = failover::plan::PlanFacts {
             group_id: group,
             source_site: String::new(),
@@ -65,9 +88,9 @@ impl Planner for OperationsPlanner {
             on_failure: OnFailure::Rollback,
         };
         Plan {
-            definition: failover::NAME.into(),
-            version: failover::VERSION,
-            stages: failover::stages(),
+            definition: definition.into(),
+            version,
+            stages,
             steps: vec![step],
             facts: serde_json::to_value(facts).unwrap_or_default(),
         }

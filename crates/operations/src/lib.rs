@@ -6,13 +6,19 @@
 pub mod catalog;
 pub mod deps;
 pub mod facts;
+pub mod failback;
 pub mod failover;
 pub mod fencing;
+pub mod kept;
 pub mod outcome;
 pub mod rebuild;
 pub mod registry;
+pub mod replication;
+pub mod reprotect;
 pub mod sketch;
 pub mod steps;
+pub mod sync_volumes;
+pub mod unfencing;
 mod watch;
 
 pub use catalog::OperationsPlanner;

@@ -104,7 +104,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
-fn running(server: &Server) -> Running {
+pub(crate) fn running(server: &Server) -> Running {
     Running {
         server_id: server.id.clone(),
         was_active: server.status == "ACTIVE",
@@ -113,7 +113,7 @@ fn running(server: &Server) -> Running {
 }
 
 /// The member's server as it is now: there, in a state to start from, with the volumes that the group protects.
-fn source_server<'a>(
+pub(crate) fn source_server<'a>(
     member: &Member,
     places: &Places,
     source: &'a SourceFacts,
