@@ -7,6 +7,7 @@ mod errors;
 pub mod facts;
 pub mod groups;
 pub mod health;
+pub mod kept;
 pub mod members;
 pub mod model;
 pub mod operations;

@@ -124,15 +124,21 @@ impl Core {
         member: &Member,
     ) -> Result<(), Refusal> {
         let Some(array) = &primary.array else { return Ok(()) };
-        array
-            .add_to_group(&group.array_group_name(), &array_volumes(member, primary.site))
-            .await
-            .map_err(|error| {
-                Refusal::new(
-                    Code::ArrayError,
-                    format!("The volumes could not join the array group: {error}"),
-                )
-            })
+        let name = group.array_group_name();
+        let reversed = group.current_primary_site_id != group.primary_site_id;
+        if reversed {
+            // The reverse group is made by the first sync or failback, with all volumes.
+            match array.group(&name).await {
+                Err(error) if error.is_absent() => return Ok(()),
+                _ => {}
+            }
+        }
+        array.add_to_group(&name, &array_volumes(member, primary.site)).await.map_err(|error| {
+            Refusal::new(
+                Code::ArrayError,
+                format!("The volumes could not join the array group: {error}"),
+            )
+        })
     }
 
     /// After a failed commit; what cannot be taken back is harmless and reported by the drift check.

@@ -223,21 +223,27 @@ impl Core {
         if self.store.policy(&Scope::System, group.id).await.map_err(errors::store)?.is_none() {
             return Ok(());
         }
-        let removed = async {
-            let array = self.fabric.array(group.id, group.current_primary_site_id).await?;
-            array.set_group_schedule(&group.array_group_name(), false).await?;
-            let evidence = Evidence::of_group_record(group.id, group.version);
-            let permit = protector_ports::DestroyPermit::made_by(evidence);
-            array.destroy_group(&group.array_group_name(), &permit).await
-        };
-        match removed.await {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_absent() => Ok(()),
-            Err(error) => Err(Refusal::new(
-                Code::ArrayError,
-                format!("The array's protection group could not be removed: {error}"),
-            )),
+        // The other array has one too, once the group has been replicated back.
+        for site in [group.current_primary_site_id, group.current_secondary_site_id()] {
+            let removed = async {
+                let array = self.fabric.array(group.id, site).await?;
+                array.set_group_schedule(&group.array_group_name(), false).await?;
+                let evidence = Evidence::of_group_record(group.id, group.version);
+                let permit = protector_ports::DestroyPermit::made_by(evidence);
+                array.destroy_group(&group.array_group_name(), &permit).await
+            };
+            match removed.await {
+                Ok(()) => {}
+                Err(error) if error.is_absent() => {}
+                Err(error) => {
+                    return Err(Refusal::new(
+                        Code::ArrayError,
+                        format!("The array's protection group could not be removed: {error}"),
+                    ));
+                }
+            }
         }
+        Ok(())
     }
 }
 

@@ -20,6 +20,8 @@ pub struct EngineConfig {
     pub push_interval: Duration,
     /// How often sites are looked at.
     pub observe_interval: Duration,
+    /// How often kept copies whose time has passed are looked for.
+    pub kept_interval: Duration,
 }
 
 impl Default for EngineConfig {
@@ -32,6 +34,7 @@ impl Default for EngineConfig {
             drain: Duration::from_secs(30),
             push_interval: Duration::from_secs(5),
             observe_interval: Duration::from_secs(60),
+            kept_interval: Duration::from_secs(60),
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
     tokio::join!(
         every(&engine, engine.config.push_interval, &shutdown, || push_documents(&engine)),
         every(&engine, engine.config.observe_interval, &shutdown, || observe_sites(&engine)),
+        every(&engine, engine.config.kept_interval, &shutdown, || engine.core.expire_kept()),
         every(&engine, engine.config.heartbeat, &shutdown, || beat(&engine)),
     );
 }

@@ -8,6 +8,7 @@ mod error;
 mod group;
 mod point;
 mod rest;
+mod safety;
 mod session;
 mod tolerant;
 pub mod version;
@@ -131,6 +132,27 @@ impl ReplicationArray for FlashArray {
 
     async fn destroy_group(&self, group: &str, permit: &DestroyPermit) -> PortResult<()> {
         self.rest.destroy_group(group, permit).await
+    }
+
+    async fn snapshot_volume(&self, volume: &str, suffix: &str) -> PortResult<()> {
+        self.rest.snapshot_volume(volume, suffix).await
+    }
+
+    async fn has_volume_snapshot(&self, name: &str) -> PortResult<bool> {
+        self.rest.has_volume_snapshot(name).await
+    }
+
+    async fn destroy_volume_snapshot(&self, name: &str, permit: &DestroyPermit) -> PortResult<()> {
+        self.rest.destroy_volume_snapshot(name, permit).await
+    }
+
+    async fn overwrite_volume(
+        &self,
+        volume: &str,
+        snapshot: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
+        self.rest.overwrite_volume(volume, snapshot, permit).await
     }
 
     async fn snapshot_group(&self, group: &str, suffix: &str) -> PortResult<()> {

@@ -32,6 +32,8 @@ const V_NETWORKS: Microversion = Microversion(2, 37);
 const V_TAGS_AT_CREATION: Microversion = Microversion(2, 52);
 const V_GROUP_POLICY: Microversion = Microversion(2, 64);
 const V_LOCK_REASON: Microversion = Microversion(2, 73);
+/// From here on `delete_on_termination` of an attached volume can be changed.
+const V_KEEP_VOLUME: Microversion = Microversion(2, 85);
 
 /// Nova at one site, in one project.
 pub struct Nova {
@@ -254,6 +256,35 @@ impl Compute for Nova {
 
     async fn unlock_server(&self, id: &str) -> PortResult<()> {
         self.action(id, &json!({"unlock": null})).await
+    }
+
+    async fn keep_volume(&self, server_id: &str, volume_id: &str) -> PortResult<()> {
+        if self.version().await? < V_KEEP_VOLUME {
+            return Err(self.api.invalid(format!(
+                "this Nova (before 2.85) cannot let volume {volume_id} outlive server {server_id}; detach it by hand"
+            )));
+        }
+        let path =
+            format!("/servers/{}/os-volume_attachments/{}", part(server_id), part(volume_id));
+        let body =
+            json!({"volumeAttachment": {"volumeId": volume_id, "delete_on_termination": false}});
+        self.send(Ask::new(Method::PUT, CallKind::Ensure, path).json(&body)).await
+    }
+
+    async fn detach_port(
+        &self,
+        server_id: &str,
+        port_id: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
+        self.destroy(format!("/servers/{}/os-interface/{}", part(server_id), part(port_id)), permit)
+            .await
+    }
+
+    async fn attach_port(&self, server_id: &str, port_id: &str) -> PortResult<()> {
+        let path = format!("/servers/{}/os-interface", part(server_id));
+        let body = json!({"interfaceAttachment": {"port_id": port_id}});
+        self.send(Ask::post(CallKind::Ensure, path).json(&body)).await
     }
 
     async fn delete_server(&self, id: &str, permit: &DestroyPermit) -> PortResult<()> {

@@ -10,7 +10,7 @@ use protector_workflow::{Definition, OnFailure, Plan, PlannedStep};
 use crate::{
     deps::Deps,
     drill::{self, cleanup},
-    failover, forced,
+    failback, failover, forced, reprotect, sync_volumes,
 };
 
 /// All definitions; the previous version of each is kept.
@@ -20,6 +20,9 @@ pub fn all(deps: &Deps) -> Vec<Arc<dyn Definition>> {
         Arc::new(forced::ForcedFailover(deps.clone())),
         Arc::new(drill::Drill(deps.clone())),
         Arc::new(cleanup::Cleanup(deps.clone())),
+        Arc::new(failback::Failback(deps.clone())),
+        Arc::new(sync_volumes::SyncVolumes(deps.clone())),
+        Arc::new(reprotect::Reprotect(deps.clone())),
     ]
 }
 
@@ -48,16 +51,16 @@ impl Planner for OperationsPlanner {
                     forced::retry::plan(deps, request, earlier).await?
                 }
                 _ if request.params.force => forced::plan::plan(deps, request).await?,
+                _ if failback::plan::returns(request) => {
+                    failback::plan::plan(deps, request).await?
+                }
                 _ => failover::plan::plan(deps, request).await?,
             },
             OperationType::TestFailover => drill::plan::plan(deps, request).await?,
             OperationType::TestCleanup => cleanup::plan(request)?,
-            other => {
-                return Err(Refusal::new(
-                    Code::PlanRefused,
-                    format!("this release of Protector cannot run {other}"),
-                ));
-            }
+            OperationType::Failback => failback::plan::plan(deps, request).await?,
+            OperationType::SyncVolumes => sync_volumes::plan::plan(deps, request).await?,
+            OperationType::Reprotect => reprotect::plan::plan(deps, request).await?,
         };
         plan.validate().map_err(|error| {
             Refusal::new(Code::Internal, format!("the plan is not well formed: {error}"))
@@ -81,7 +84,14 @@ impl Planner for OperationsPlanner {
         let (definition, version, stages) = match operation {
             OperationType::TestFailover => (drill::NAME, drill::VERSION, failover::stages()),
             OperationType::TestCleanup => (cleanup::NAME, cleanup::VERSION, cleanup::stages()),
-            _ => (failover::NAME, failover::VERSION, failover::stages()),
+            OperationType::Failback => (failback::NAME, failback::VERSION, failover::stages()),
+            OperationType::SyncVolumes => {
+                (sync_volumes::NAME, sync_volumes::VERSION, sync_volumes::stages())
+            }
+            OperationType::Reprotect => {
+                (reprotect::NAME, reprotect::VERSION, sync_volumes::stages())
+            }
+            OperationType::Failover => (failover::NAME, failover::VERSION, failover::stages()),
         };
         Plan {
             definition: definition.into(),

@@ -31,6 +31,7 @@ pub struct SourceFacts {
 }
 
 /// What the target cloud and array say.
+#[derive(Debug, Clone)]
 pub struct TargetFacts {
     /// Flavors.
     pub flavors: Vec<Flavor>,

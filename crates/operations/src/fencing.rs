@@ -41,9 +41,21 @@ impl Fencing<'_> {
         server: &Running,
         after: Vec<String>,
     ) -> String {
+        self.server(sketch, &format!("m{m}"), member, server, after)
+    }
+
+    /// The same under another prefix.
+    pub fn server(
+        &self,
+        sketch: &mut Sketch,
+        prefix: &str,
+        member: &Member,
+        server: &Running,
+        after: Vec<String>,
+    ) -> String {
         let name = member.spec.name.as_str();
-        let (stop, lock) = (format!("m{m}.stop"), format!("m{m}.lock"));
-        let (record, fence) = (format!("m{m}.record"), format!("m{m}.fence"));
+        let (stop, lock) = (format!("{prefix}.stop"), format!("{prefix}.lock"));
+        let (record, fence) = (format!("{prefix}.record"), format!("{prefix}.fence"));
         let input = steps::stop_server::Input {
             place: self.place.clone(),
             server_id: server.server_id.clone(),

@@ -53,6 +53,18 @@ impl Sketch {
         step
     }
 
+    /// Changes a step that stands already.
+    pub fn change(&mut self, id: &str, change: impl FnOnce(&mut PlannedStep)) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.id == id) {
+            change(step);
+        }
+    }
+
+    /// The step `id` also waits for another one.
+    pub fn also_after(&mut self, id: &str, other: &str) {
+        self.change(id, |step| step.after.push(other.to_owned()));
+    }
+
     /// One step instead of many times many edges.
     pub fn barrier(&mut self, id: &str, stage: usize, after: Vec<String>) {
         self.add(id, "barrier", stage, after, Value::Null);

@@ -167,6 +167,21 @@ pub trait ReplicationArray: Send + Sync {
     async fn remove_from_group(&self, group: &str, volumes: &[String]) -> PortResult<()>;
     /// Destroy of the group, never of a volume.
     async fn destroy_group(&self, group: &str, permit: &DestroyPermit) -> PortResult<()>;
+    /// Create: a snapshot `volume.suffix` of one volume; no retention of the array removes it. Conflict if the suffix is
+    /// taken (also by a destroyed snapshot).
+    async fn snapshot_volume(&self, volume: &str, suffix: &str) -> PortResult<()>;
+    /// Read: is there a snapshot of one volume under this full name (`volume.suffix`)? Destroyed ones do not count.
+    async fn has_volume_snapshot(&self, name: &str) -> PortResult<bool>;
+    /// Destroy (recoverable; never eradicates); absent is success.
+    async fn destroy_volume_snapshot(&self, name: &str, permit: &DestroyPermit) -> PortResult<()>;
+    /// Destroy of what the volume holds: its content becomes that of a snapshot (full name); name, serial and connections
+    /// stay. A repeat is harmless as long as nobody writes. Absent if volume or snapshot is not there: never makes one.
+    async fn overwrite_volume(
+        &self,
+        volume: &str,
+        snapshot: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()>;
     /// Create: a group snapshot, sent at once, under retention. Conflict if the suffix is taken.
     async fn snapshot_group(&self, group: &str, suffix: &str) -> PortResult<()>;
     /// Read; at the source: is there a snapshot `group.suffix`?

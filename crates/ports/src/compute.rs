@@ -209,6 +209,18 @@ pub trait Compute: Send + Sync {
     async fn lock_server(&self, id: &str, reason: &str) -> PortResult<()>;
     /// Ensure.
     async fn unlock_server(&self, id: &str) -> PortResult<()>;
+    /// Ensure: the volume outlives the server (`delete_on_termination` off, 2.85).
+    async fn keep_volume(&self, server_id: &str, volume_id: &str) -> PortResult<()>;
+    /// Destroy: unplugs a port. A port that Nova made itself goes with it, a passed-in one stays. Absent is success; the
+    /// caller waits until the port is gone or free.
+    async fn detach_port(
+        &self,
+        server_id: &str,
+        port_id: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()>;
+    /// Ensure: plugs an existing port into a stopped or running server.
+    async fn attach_port(&self, server_id: &str, port_id: &str) -> PortResult<()>;
     /// Destroy; the caller waits for it to be gone.
     async fn delete_server(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
     /// Read; all flavors of the project with extra specs where visible.

@@ -101,6 +101,26 @@ impl ProtectionGroup {
         if site == self.primary_site_id { self.secondary_site_id } else { self.primary_site_id }
     }
 
+    /// The current primary is accepted as primary: the roles change places, and with them the direction of the standing
+    /// mappings. Where two things were mapped to one, the first by name comes back.
+    pub fn swap_roles(&mut self) {
+        std::mem::swap(&mut self.primary_site_id, &mut self.secondary_site_id);
+        let mappings = &mut self.mappings;
+        for mapping in [
+            &mut mappings.network,
+            &mut mappings.flavor,
+            &mut mappings.image,
+            &mut mappings.security_group,
+            &mut mappings.keypair,
+        ] {
+            let mut turned = Mapping::new();
+            for (from, to) in std::mem::take(mapping) {
+                turned.entry(to).or_insert(from);
+            }
+            *mapping = turned;
+        }
+    }
+
     /// The site that a failover would move to.
     pub fn current_secondary_site_id(&self) -> SiteId {
         self.other_site(self.current_primary_site_id)
@@ -294,6 +314,15 @@ pub struct Retention {
     pub per_day: u32,
     /// For how many days.
     pub days: u32,
+}
+
+impl Retention {
+    /// How long the last of what is kept is kept: safety copies stay as long.
+    pub fn span(&self) -> chrono::TimeDelta {
+        let seconds = self.all_for_sec.saturating_add(u64::from(self.days) * 86_400);
+        chrono::TimeDelta::try_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+            .unwrap_or(chrono::TimeDelta::MAX)
+    }
 }
 
 impl Default for Retention {

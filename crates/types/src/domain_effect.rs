@@ -92,6 +92,17 @@ pub enum DomainEffect {
         /// By their ids.
         copies: Vec<Uuid>,
     },
+    /// The current primary is accepted as primary: roles and mappings change places, the group is `active`.
+    RolesSwapped {
+        /// The group.
+        group_id: GroupId,
+    },
+    /// The operation was undone: the status is again what the group's current primary and its members say (`active`,
+    /// `failed_over`, `failed_over_partial`).
+    Reverted {
+        /// The group.
+        group_id: GroupId,
+    },
     /// The group's status follows the operation (running, rolled back).
     SetStatus {
         /// The group.
@@ -122,6 +133,8 @@ impl DomainEffect {
             | Self::Unfenced { group_id, .. }
             | Self::Kept { group_id, .. }
             | Self::Released { group_id, .. }
+            | Self::RolesSwapped { group_id }
+            | Self::Reverted { group_id }
             | Self::SetStatus { group_id, .. }
             | Self::Replicated { group_id, .. } => *group_id,
         }

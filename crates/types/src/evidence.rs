@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{GroupId, OperationId};
+use uuid::Uuid;
+
+use crate::{GroupId, KeptCopy, OperationId};
 
 /// What a committed record says of an effect: a journal entry, or, for the one thing that is made outside operations (the
 /// array's protection group of a group), the group's own record.
@@ -15,6 +17,7 @@ pub struct Evidence(Source);
 enum Source {
     Journal { operation: OperationId, step: String, seq: u64 },
     GroupRecord { group: GroupId, version: u64 },
+    KeptRecord { operation: OperationId, copy: Uuid },
 }
 
 impl Evidence {
@@ -27,6 +30,12 @@ impl Evidence {
     pub fn of_group_record(group: GroupId, version: u64) -> Self {
         Self(Source::GroupRecord { group, version })
     }
+
+    /// The stored record of a copy that was kept for a time which has passed: covers that copy, nothing else. It was
+    /// committed with the journal entry of the operation that kept it, as superseded by a complete and newer copy.
+    pub fn of_kept_copy(copy: &KeptCopy) -> Self {
+        Self(Source::KeptRecord { operation: copy.operation_id, copy: copy.id })
+    }
 }
 
 impl fmt::Display for Evidence {
@@ -37,6 +46,9 @@ impl fmt::Display for Evidence {
             }
             Source::GroupRecord { group, version } => {
                 write!(f, "record of group {group} version {version}")
+            }
+            Source::KeptRecord { operation, copy } => {
+                write!(f, "{operation}, which kept copy {copy}")
             }
         }
     }

@@ -47,3 +47,10 @@ pub struct KeptCopy {
     /// From then on it may go.
     pub expires_at: DateTime<Utc>,
 }
+
+impl KeptCopy {
+    /// A new id in our books.
+    pub fn new_id() -> Uuid {
+        Uuid::now_v7()
+    }
+}

@@ -333,7 +333,9 @@ impl<'a> Run<'a> {
         unwound: bool,
         batch: &mut Batch,
     ) {
-        batch.effects.extend(self.executor.definition.on_end(self.state.plan(), status, unwound));
+        let definition = &self.executor.definition;
+        batch.effects.extend(definition.on_end(self.state.plan(), status, unwound));
+        batch.effects.extend(definition.keeps(&self.state, self.executor.clock.now()));
         self.record(EntryKind::Ended { status, error }, batch);
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use protector_types::{DomainEffect, OperationStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -272,6 +273,10 @@ pub trait Definition: Send + Sync {
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>>;
     /// Domain changes that commit with the operation's end. `unwound`: everything was undone.
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect>;
+    /// Copies that were kept on the way, by what the journal says: committed with the operation's end.
+    fn keeps(&self, _state: &State, _now: DateTime<Utc>) -> Vec<DomainEffect> {
+        Vec::new()
+    }
     /// The record's `result_data`: pure, from plan and journal.
     fn result_data(&self, state: &State) -> Value;
 }

@@ -86,7 +86,6 @@ impl Layout<'_> {
             source_array: self.ready.source_array.clone(),
             array_group,
             suffix: suffix(self.request.operation_id),
-            taken_by: None,
             volumes: self.all_source_volumes(),
         };
         let after = vec!["snapshot".to_owned()];
@@ -157,6 +156,7 @@ impl Layout<'_> {
         let input = steps::stop_schedule::Input {
             array: ready.places.source_array,
             array_group: group.array_group_name(),
+            pauses: true,
         };
         let step = self.sketch.add("schedule", "stop_schedule", 5, after_swap(), input);
         (step.on_failure, step.deadline_sec) = (OnFailure::Warn, 120);

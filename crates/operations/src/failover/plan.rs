@@ -119,7 +119,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     Ok(layout::lay_out(request, &ready))
 }
 
-fn running(server: &Server) -> Running {
+pub(crate) fn running(server: &Server) -> Running {
     Running {
         server_id: server.id.clone(),
         was_active: server.status == "ACTIVE",
@@ -128,7 +128,7 @@ fn running(server: &Server) -> Running {
 }
 
 /// The member's server as it is now: there, in a state to start from, with the volumes that the group protects.
-fn source_server<'a>(
+pub(crate) fn source_server<'a>(
     member: &Member,
     places: &Places,
     source: &'a SourceFacts,

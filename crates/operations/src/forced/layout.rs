@@ -127,12 +127,16 @@ impl Layout<'_> {
             let step = self.sketch.add("snapshot", "snapshot_group", 1, after.clone(), input);
             (step.on_failure, step.deadline_sec) = (OnFailure::Warn, SOURCE_SEC);
             let input = steps::await_replication::Input {
-                taken_by: Some("snapshot".into()),
                 array: ready.places.target_array,
                 source_array: ready.source_array.clone(),
                 array_group: array_group.clone(),
                 suffix: suffix(self.request.operation_id),
                 volumes: self.all_volumes(),
+            };
+            let input = steps::await_replication::Planned {
+                input,
+                volumes_from: Vec::new(),
+                taken_by: Some("snapshot".into()),
             };
             let step =
                 self.sketch.add("final", "await_replication", 1, vec!["snapshot".into()], input);

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// A member with everything resolved.
+#[derive(Debug, Clone)]
 pub struct ReadyMember<'a> {
     /// The member.
     pub member: &'a Member,

@@ -9,6 +9,7 @@ use protector_types::{DomainEffect, ReplicationStatus};
 use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
+use super::manage_volume;
 use crate::{
     attempt,
     deps::{ArrayPlace, Deps},
@@ -18,12 +19,23 @@ use crate::{
 /// Makes the step.
 pub struct AwaitReplication(pub Deps);
 
+/// The planned part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Planned {
+    /// As known when the plan was made.
+    #[serde(flatten)]
+    pub input: Input,
+    /// Steps that manage volumes which it must hold too.
+    #[serde(default)]
+    pub volumes_from: Vec<String>,
+    /// The step that takes the snapshot, where its failure is only a warning: without it nothing will come.
+    #[serde(default)]
+    pub taken_by: Option<String>,
+}
+
 /// Which point.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
-    /// The step that took the snapshot, where it may have failed: then there is nothing to wait for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taken_by: Option<String>,
     /// The target's array.
     pub array: ArrayPlace,
     /// The source array's name as the target knows it.
@@ -39,17 +51,19 @@ pub struct Input {
 #[async_trait]
 impl Step for AwaitReplication {
     const KIND: &'static str = "await_replication";
-    type Planned = Input;
+    type Planned = Planned;
     type Input = Input;
     type Output = RecoveryPoint;
 
-    fn resolve(&self, planned: Input, outputs: &Outputs) -> Result<Input, StepError> {
-        match &planned.taken_by {
-            Some(step) if !outputs.has(step) => {
-                Err(StepError::new("the source took no final snapshot"))
-            }
-            _ => Ok(planned),
+    fn resolve(&self, planned: Planned, outputs: &Outputs) -> Result<Input, StepError> {
+        if let Some(step) = planned.taken_by.filter(|step| !outputs.has(step)) {
+            return Err(StepError::new(format!("the snapshot of step {step} was not taken")));
         }
+        let mut input = planned.input;
+        for step in &planned.volumes_from {
+            input.volumes.push(outputs.get::<manage_volume::Output>(step)?.array_volume);
+        }
+        Ok(input)
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<RecoveryPoint> {

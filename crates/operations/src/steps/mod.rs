@@ -31,8 +31,23 @@
 //! | `expect_none` | none | none: fails with what was listed |
 //! | `restart_server` | Nova, source | the server's state |
 //! | `stop_schedule` | array, source | the schedule's state |
+//! | `ensure_group` | arrays | the group itself, with exactly these volumes |
+//! | `start_schedule` | array | the schedule's state |
+//! | `secure_volume` | array | snapshot suffix `ptr-<op>-safe` |
+//! | `restore_content` | array | none: repeated until it is certain, before anything writes |
+//! | `restore_connections` | array | the recorded connections are there |
+//! | `unlock_server` | Nova | the lock, with the lock before the fence in the journal |
+//! | `start_server` | Nova | the server's state; late writes in snapshots `ptr-<op>-late` |
+//! | `swap_back` | our database | the journal entry itself |
+//! | `retire_server` | Nova | the server's id |
+//! | `delete_port` | Neutron | the port's id |
+//! | `free_port` | Nova | the port's device; a port made again by its name |
+//! | `take_port` | Neutron | the original's port by its id; else port name |
+//! | `remove_kept` | Cinder, array | the copy's id or name |
+//! | `accept_primary` | our database | the journal entry itself |
 //! | `push_group` | peer | the stamp that the peer answers |
 
+pub mod accept_primary;
 pub mod arrive;
 pub mod await_replication;
 pub mod barrier;
@@ -43,8 +58,11 @@ pub mod create_port;
 pub mod create_server;
 pub mod create_server_group;
 pub mod create_subnet;
+pub mod delete_port;
 pub mod disconnect_volumes;
 pub mod dress_volume;
+pub mod ensure_group;
+pub mod free_port;
 pub mod import_keypair;
 pub mod lock_server;
 pub mod manage_volume;
@@ -55,11 +73,21 @@ pub mod recheck;
 pub mod record_connections;
 pub mod refuse;
 pub mod refuse_source;
+pub mod remove_kept;
 pub mod restart_server;
+pub mod restore_connections;
+pub mod restore_content;
+pub mod retire_server;
+pub mod secure_volume;
 pub mod settle_power;
 pub mod snapshot_group;
+pub mod start_schedule;
+pub mod start_server;
 pub mod stop_schedule;
 pub mod stop_server;
+pub mod swap_back;
 pub mod swap_primary;
 pub mod sweep;
+pub mod take_port;
+pub mod unlock_server;
 pub mod verify_source;

@@ -2,7 +2,8 @@
 //! what is now the primary. A repeat sees it off. Undo turns it on again.
 
 use async_trait::async_trait;
-use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
+use protector_types::{DomainEffect, ReplicationStatus};
+use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,6 +22,18 @@ pub struct Input {
     pub array: ArrayPlace,
     /// Name of the array's protection group.
     pub array_group: String,
+    /// With it the group's replication is paused.
+    #[serde(default)]
+    pub pauses: bool,
+}
+
+fn done(input: &Input) -> Done<()> {
+    let paused = DomainEffect::Replicated {
+        group_id: input.array.group,
+        point_at: None,
+        status: ReplicationStatus::Paused,
+    };
+    Done { output: (), effects: input.pauses.then_some(paused).into_iter().collect() }
 }
 
 #[async_trait]
@@ -37,7 +50,7 @@ impl Step for StopSchedule {
     async fn run(&self, _cx: &StepCx, input: &Input) -> Outcome<()> {
         let array = attempt!(input.array.array(&self.0).await, outcome::outcome);
         match array.set_group_schedule(&input.array_group, false).await {
-            Ok(()) => Outcome::done(()),
+            Ok(()) => Outcome::Done(done(input)),
             Err(error) => outcome::outcome(error),
         }
     }
@@ -45,7 +58,7 @@ impl Step for StopSchedule {
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
         let array = attempt!(input.array.array(&self.0).await, outcome::found);
         let group = attempt!(array.group(&input.array_group).await, outcome::found);
-        if group.schedule_enabled { Found::Absent } else { Found::present(()) }
+        if group.schedule_enabled { Found::Absent } else { Found::Present(done(input)) }
     }
 
     async fn undo(&self, _cx: &StepCx, input: &Input, _output: Option<()>) -> Undo {

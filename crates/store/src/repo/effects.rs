@@ -99,6 +99,17 @@ async fn apply(
         DomainEffect::Released { copies, .. } => {
             group.kept.retain(|known| !copies.contains(&known.id));
         }
+        DomainEffect::RolesSwapped { .. } => {
+            if group.current_primary_site_id == group.primary_site_id {
+                return Err(refused("the group runs at its primary".into()).into());
+            }
+            set_status(group, GroupStatus::Active)?;
+            group.swap_roles();
+        }
+        DomainEffect::Reverted { .. } => {
+            let members = members::of_groups(tx, &[group.id]).await?;
+            set_status(group, at_rest(group, &members))?;
+        }
         DomainEffect::SetStatus { status, .. } => set_status(group, *status)?,
         DomainEffect::Replicated { point_at, status, .. } => {
             // A point that is older than the one known is no news.
@@ -107,6 +118,18 @@ async fn apply(
         }
     }
     Ok(())
+}
+
+/// The status of a group that no operation moves.
+fn at_rest(group: &ProtectionGroup, members: &[Member]) -> GroupStatus {
+    let here = group.current_primary_site_id;
+    if here == group.primary_site_id {
+        GroupStatus::Active
+    } else if members.iter().all(|member| member.servers.contains_key(&here)) {
+        GroupStatus::FailedOver
+    } else {
+        GroupStatus::FailedOverPartial
+    }
 }
 
 fn set_status(group: &mut ProtectionGroup, to: GroupStatus) -> Result<(), Conflict> {

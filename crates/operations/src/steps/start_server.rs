@@ -1,0 +1,129 @@
+//! Starts a server whose fence was taken back (Nova). A repeat sees ACTIVE. Undo stops it; what it wrote since is kept in
+//! snapshots of its volumes (array), named by the operation, because a server that ran may have acknowledged writes.
+
+use async_trait::async_trait;
+use protector_ports::{Cloud, PortError, PortResult};
+use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    attempt,
+    deps::{ArrayPlace, Deps, Place, service_cloud},
+    outcome,
+};
+
+/// Makes the step.
+pub struct StartServer(pub Deps);
+
+/// Which server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Input {
+    /// Where.
+    pub place: Place,
+    /// Nova id.
+    pub server_id: String,
+    /// It stays locked, as it was before the fence: started as an administrator.
+    pub locked: bool,
+    /// Its array.
+    pub array: ArrayPlace,
+    /// Its array volumes: their late writes are kept if it is stopped again.
+    pub volumes: Vec<String>,
+    /// Suffix of these snapshots.
+    pub late_suffix: String,
+}
+
+#[async_trait]
+impl Step for StartServer {
+    const KIND: &'static str = "start_server";
+    type Planned = Input;
+    type Input = Input;
+    /// Nova id.
+    type Output = String;
+
+    fn resolve(&self, planned: Input, _outputs: &Outputs) -> Result<Input, StepError> {
+        Ok(planned)
+    }
+
+    async fn run(&self, _cx: &StepCx, input: &Input) -> Outcome<String> {
+        let cloud = attempt!(self.cloud(input).await, outcome::outcome);
+        match cloud.compute().start_server(&input.server_id).await {
+            Ok(()) => Outcome::Pending("the server is being started".into()),
+            Err(error) => outcome::outcome(error),
+        }
+    }
+
+    async fn find(&self, _cx: &StepCx, input: &Input) -> Found<String> {
+        let cloud = attempt!(self.cloud(input).await, outcome::found);
+        let server = match cloud.compute().server(&input.server_id).await {
+            Ok(server) => server,
+            Err(error) if error.is_absent() => {
+                return Found::Broken(StepError::new(format!(
+                    "server {} no longer exists",
+                    input.server_id
+                )));
+            }
+            Err(error) => return outcome::found(error),
+        };
+        match server.status.as_str() {
+            _ if server.task_state.is_some() => {
+                Found::Pending(format!("server {} is being started", server.name))
+            }
+            "ACTIVE" => Found::present(server.id),
+            "SHUTOFF" => Found::Absent,
+            other => Found::Broken(StepError::new(format!(
+                "server {} is {other}: {}",
+                server.name,
+                server.fault.unwrap_or_else(|| "Nova gives no reason".into())
+            ))),
+        }
+    }
+
+    async fn undo(&self, _cx: &StepCx, input: &Input, _output: Option<String>) -> Undo {
+        let cloud = attempt!(self.cloud(input).await, outcome::undo);
+        let server = match cloud.compute().server(&input.server_id).await {
+            Ok(server) => server,
+            Err(PortError::Absent { .. }) => return Undo::Done(None),
+            Err(error) => return outcome::undo(error),
+        };
+        if let Some(task) = server.task_state {
+            return Undo::Pending(format!("server {} is {task}", server.name));
+        }
+        match server.status.as_str() {
+            "SHUTOFF" => {
+                attempt!(self.keep_late_writes(input).await, outcome::undo);
+                Undo::Done(Some(format!(
+                    "what {} wrote while it ran is kept in the snapshots {} of its volumes",
+                    server.name, input.late_suffix
+                )))
+            }
+            "ACTIVE" => match cloud.compute().stop_server(&input.server_id).await {
+                Ok(()) => Undo::Pending(format!("server {} is being stopped", server.name)),
+                Err(error) => outcome::undo(error),
+            },
+            other => Undo::Failed(StepError::new(format!(
+                "server {} is {other} and cannot be stopped; bring it to ACTIVE or SHUTOFF",
+                server.name
+            ))),
+        }
+    }
+}
+
+impl StartServer {
+    async fn cloud(&self, input: &Input) -> PortResult<std::sync::Arc<dyn Cloud>> {
+        if input.locked {
+            service_cloud(&self.0, input.place.site).await
+        } else {
+            input.place.cloud(&self.0).await
+        }
+    }
+
+    async fn keep_late_writes(&self, input: &Input) -> PortResult<()> {
+        let array = input.array.array(&self.0).await?;
+        for volume in &input.volumes {
+            if !array.has_volume_snapshot(&format!("{volume}.{}", input.late_suffix)).await? {
+                array.snapshot_volume(volume, &input.late_suffix).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! There and back: sync, failback, reprotect and what is kept, over real HTTP, judged by both clouds and both arrays.
+
+#![recursion_limit = "256"]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod round;
+
+use round::{Round, failback_body, servers};
+use serde_json::json;
+
+const STAGES: [&str; 6] = protector_testkit::expect::STAGES;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_ships_from_wherever_the_group_runs() {
+    let round = Round::open().await;
+    let url = format!("{}/consistency-group/sync", round.group_url(0));
+    let started = round.tenants[0].post(&url, &json!({})).await.unwrap();
+    let id = started["operation"]["id"].as_str().unwrap().to_owned();
+    let record = round.finish(0, &id).await;
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert_eq!(
+        record["steps_completed"],
+        json!(["create_group_snapshot", "wait_for_replication", "update_replication_state"])
+    );
+    assert_eq!(record["result_data"]["volumes_synced"], 5);
+    assert_eq!(round.group(1).await["status"], "active");
+
+    round.fail_over().await;
+    round.write(1, "after the failover");
+    let before = round.contents(1);
+    let record = round.done(1, &json!({"sync_volumes": {}})).await;
+    assert_eq!(record["result_data"]["volumes_synced"], 5, "{record:#}");
+    let group = round.group(0).await;
+    assert_eq!(
+        (&group["status"], &group["replication_status"]),
+        (&json!("failed_over"), &json!("replicating"))
+    );
+    // The reverse group replicates on schedule; the old direction does not.
+    let name = format!("protector-{}", round.protected.group_id);
+    let inventory = round.inventory();
+    assert!(inventory.sites[1].array_groups[&name].schedule);
+    assert!(!inventory.sites[0].array_groups[&name].schedule);
+    assert_eq!(inventory.sites[1].array_groups[&name].volumes.len(), 5);
+    assert_eq!(round.contents(1), before, "the primary is untouched");
+    round.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failback_reuses_the_originals_and_loses_nothing() {
+    let round = Round::open().await;
+    let before = round.inventory();
+    round.fail_over().await;
+    round.write(1, "written at site B");
+    let last = round.contents(1);
+
+    let record = round.done(1, &failback_body(true)).await;
+    assert_eq!(record["operation_type"], "failback");
+    assert_eq!(record["steps_completed"], json!(STAGES), "{record:#}");
+    assert_eq!((&record["progress"], &record["steps_failed"]), (&json!(100), &json!([])));
+    let result = &record["result_data"];
+    assert_eq!(result["warnings"].as_array().map_or(0, Vec::len), 0, "{record:#}");
+    assert_eq!(result["current_primary_site"], "site-a");
+    assert_eq!(result["data_loss_seconds"], 0);
+    assert_eq!(result["reused"].as_array().unwrap().len(), 3, "{record:#}");
+
+    // The very same servers, with the very same volumes and ports, running, and with what was written at B.
+    let after = round.inventory();
+    let (a, b) = (&after.sites[0], &after.sites[1]);
+    assert_eq!(round.contents(0), last, "nothing is lost");
+    for (id, server) in &before.sites[0].servers {
+        let now = &a.servers[id];
+        assert_eq!((&now.status, now.locked), (&"ACTIVE".to_owned(), false), "{now:?}");
+        assert_eq!((&now.disks, &now.ports), (&server.disks, &server.ports));
+    }
+    assert_eq!(a.servers.len(), 3);
+    assert_eq!(a.volumes.len(), before.sites[0].volumes.len());
+    round.write(0, "they can write again");
+
+    // Nothing of the other site is left but the copies that are kept.
+    assert!(b.servers.is_empty(), "{:?}", b.servers);
+    assert_eq!(b.ports.len(), before.sites[1].ports.len(), "{:?}", b.ports);
+    assert_eq!(b.volumes.values().filter(|v| v.status == "available").count(), 5);
+    assert_eq!(round.volume_snapshots(0).iter().filter(|s| s.ends_with("-safe")).count(), 5);
+    assert_eq!(result["kept"].as_array().unwrap().len(), 10, "{record:#}");
+
+    let groups = round.settled().await;
+    for group in &groups {
+        assert_eq!((&group["status"], &group["failover_count"]), (&json!("active"), &json!(2)));
+        assert_eq!(group["current_primary_site_id"], round.protected.site_ids[0]);
+        assert_eq!(group["replication_status"], "replicating");
+    }
+    let name = format!("protector-{}", round.protected.group_id);
+    assert!(a.array_groups[&name].schedule && !b.array_groups[&name].schedule);
+    for member in round.members(1).await {
+        assert_eq!(member["servers"].as_object().unwrap().len(), 1, "{member}");
+    }
+
+    // And there again: the group is protected and can fail over.
+    round.write(0, "second time");
+    let last = round.contents(0);
+    round.fail_over().await;
+    assert_eq!(round.contents(1), last);
+    round.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_reused_is_rebuilt_with_its_own_addresses() {
+    let round = Round::open().await;
+    let before = round.inventory();
+    round.fail_over().await;
+    round.write(1, "written at site B");
+    let named = servers(&before.sites[0]);
+
+    // web-1's original is deleted by its tenant (its administrator: it is locked); web-2's data volume grows at B.
+    let admin = round.stage.admin(0).await.unwrap();
+    let (web1, _, _) = &named["web-1"];
+    admin
+        .call("DELETE", &round.cloud_url(0, &format!("/compute/v2.1/servers/{web1}")), None)
+        .await
+        .unwrap();
+    let b = &round.inventory().sites[1];
+    let (_, web2) = b.servers.iter().find(|(_, s)| s.name == "web-2").unwrap();
+    let grown = web2.disks[1].0.clone();
+    let project = &round.protected.projects[1];
+    let url = round.cloud_url(1, &format!("/volume/v3/{project}/volumes/{grown}/action"));
+    let body = json!({"os-extend": {"new_size": 15}}).to_string().into_bytes();
+    let headers = [("OpenStack-API-Version", "volume 3.60")];
+    let reply = round.tenants[1].call_with("POST", &url, &headers, Some(body)).await.unwrap();
+    assert!(reply.status.is_success(), "{}", reply.body);
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let member = round.members(1).await.into_iter().find(|m| m["name"] == "web-2").unwrap();
+    let url = format!("{}/members/{}/refresh", round.group_url(1), member["id"].as_str().unwrap());
+    round.tenants[1].post(&url, &json!({})).await.unwrap();
+    round.settled().await;
+    let last = round.contents(1);
+
+    let record = round.done(1, &failback_body(false)).await;
+    let result = &record["result_data"];
+    assert_eq!(result["reused"], json!(["db-1"]), "{record:#}");
+    let rebuilt: Vec<_> = result["rebuilt"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(rebuilt, ["web-1", "web-2"]);
+    assert_eq!(result["instances_created"], 2);
+    assert_eq!(result["not_preserved"], json!([]), "{record:#}");
+
+    let after = round.inventory();
+    let a = &after.sites[0];
+    assert_eq!(round.contents(0), last, "nothing is lost");
+    assert_eq!(a.servers.len(), 3, "{:?}", a.servers);
+    for server in a.servers.values() {
+        assert_eq!((&server.status, server.locked), (&"ACTIVE".to_owned(), false), "{server:?}");
+        let old = before.sites[0].servers.values().find(|s| s.name == server.name).unwrap();
+        for (now, then) in server.ports.iter().zip(&old.ports) {
+            let (now, then) = (&a.ports[now], &before.sites[0].ports[then]);
+            assert_eq!((&now.mac, &now.addresses), (&then.mac, &then.addresses));
+        }
+    }
+    assert_eq!(a.ports.len(), before.sites[0].ports.len());
+    assert!(after.sites[1].servers.is_empty());
+    // Without reverse_replication it is paused, and says so.
+    let group = round.group(0).await;
+    assert_eq!(
+        (&group["status"], &group["replication_status"]),
+        (&json!("active"), &json!("paused"))
+    );
+    // A planned failover works nevertheless, with the new volumes.
+    round.fail_over().await;
+    assert_eq!(round.contents(1), last);
+    round.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failback_that_fails_leaves_everything_as_it_was() {
+    let round = Round::open().await;
+    round.fail_over().await;
+    round.write(1, "written at site B");
+    let before = round.inventory();
+    let contents = [round.contents(0), round.contents(1)];
+
+    // db-1's original cannot start: its host is gone from the array while the failback runs.
+    let id = round.start(1, &failback_body(true)).await;
+    let url = format!("{}/operations/{id}", round.project_url(1));
+    let mut cancelled = false;
+    for _ in 0..2000 {
+        let record = round.tenants[1].get(&url).await.unwrap()["operation"].take();
+        let started = round.inventory().sites[0].servers.values().any(|s| s.status == "ACTIVE");
+        if started && !cancelled {
+            // A server runs already: what it writes must not be lost either.
+            round.write(0, "late write");
+            let cancel = json!({"cancel": {"operation_id": id}});
+            let body = Some(cancel.to_string().into_bytes());
+            let headers = [("OpenStack-API-Version", "protector 1.3")];
+            let action = format!("{}/action", round.group_url(1));
+            let reply = round.tenants[1].call_with("POST", &action, &headers, body).await.unwrap();
+            cancelled = reply.status.is_success();
+            eprintln!("cancel: {} {}", reply.status, reply.body);
+            if !cancelled {
+                break;
+            }
+        }
+        if record["completed_at"].is_string() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let record = round.finish(1, &id).await;
+    if !cancelled {
+        // Without `cancel` in this build, or when it came too late, there is nothing to judge.
+        eprintln!("not cancelled: {}", record["status"]);
+        round.close().await;
+        return;
+    }
+    assert_eq!(record["status"], "cancelled", "{record:#}");
+    let after = round.inventory();
+    assert_eq!(round.contents(1), contents[1], "the primary's content");
+    assert_eq!(round.contents(0), contents[0], "the originals' content");
+    assert_eq!(after.sites[1].servers, before.sites[1].servers, "running as before");
+    let connections = |i: &protector_testkit::Inventory, at: usize| {
+        i.sites[at].connections.iter().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(connections(&after, 1), connections(&before, 1));
+    assert_eq!(servers(&after.sites[0]), servers(&before.sites[0]), "still fenced");
+    assert_eq!(connections(&after, 0), connections(&before, 0));
+    assert!(round.volume_snapshots(0).iter().any(|s| s.ends_with("-late")), "late writes are kept");
+    let group = round.group(0).await;
+    assert_eq!(group["status"], "failed_over");
+    // And it can be done again.
+    round.write(1, "go on");
+    let last = round.contents(1);
+    round.done(1, &failback_body(true)).await;
+    assert_eq!(round.contents(0), last);
+    round.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reprotect_accepts_the_other_site() {
+    let round = Round::open().await;
+    round.fail_over().await;
+    let record = round.done(1, &json!({"reprotect": {}})).await;
+    assert_eq!(record["operation_type"], "reprotect", "{record:#}");
+    for group in round.settled().await {
+        assert_eq!((&group["status"], &group["failover_count"]), (&json!("active"), &json!(1)));
+        assert_eq!(group["primary_site_id"], round.protected.site_ids[1]);
+        assert_eq!(group["secondary_site_id"], round.protected.site_ids[0]);
+        assert_eq!(group["current_primary_site_id"], round.protected.site_ids[1]);
+        assert_eq!(group["replication_status"], "replicating");
+    }
+    round.close().await;
+}
