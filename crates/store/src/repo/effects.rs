@@ -99,7 +99,7 @@ async fn apply(
         DomainEffect::Released { copies, .. } => {
             group.kept.retain(|known| !copies.contains(&known.id));
         }
-        DomainEffect::SetStatus { status, .. } => set_status(group, *status)?,
+        DomainEffect::SetStatus { status, .. } => set_status(group, undone(group, *status))?,
         DomainEffect::Replicated { point_at, status, .. } => {
             // A point that is older than the one known is no news.
             group.last_replication_at = group.last_replication_at.max(*point_at);
@@ -107,6 +107,16 @@ async fn apply(
         }
     }
     Ok(())
+}
+
+/// Where a failover that came to nothing leaves a group: one that has moved already, so that only the completion of a
+/// partial failover can have failed, is not `active` again.
+fn undone(group: &ProtectionGroup, wanted: GroupStatus) -> GroupStatus {
+    let moved = group.current_primary_site_id != group.primary_site_id;
+    match (group.status, wanted) {
+        (GroupStatus::FailingOver, GroupStatus::Active) if moved => GroupStatus::FailedOverPartial,
+        _ => wanted,
+    }
 }
 
 fn set_status(group: &mut ProtectionGroup, to: GroupStatus) -> Result<(), Conflict> {
