@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use protector_store::{Accepted, GroupGate, NewOperation, Scope};
+use protector_store::{Accepted, GroupGate, NewOperation, OperationFilter, PageRequest, Scope};
 use protector_types::{
     Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationType, ProjectId,
     Refusal, SiteId, SyncState, action_rule,
@@ -116,7 +116,7 @@ impl Core {
             self.require_survivor(group).await?;
         }
         admit(operation, forced, &document)?;
-        if !forced {
+        if !forced && !self.needs_no_peer(operation, id).await? {
             self.require_in_sync(&document).await?;
         }
         let operation_id = OperationId::generate();
@@ -187,6 +187,26 @@ impl Core {
                 name(group.other_site(local))
             ),
         ))
+    }
+
+    /// After a forced failover the peer is most likely dead, and its site's drill can be removed without it.
+    async fn needs_no_peer(&self, operation: OperationType, id: GroupId) -> Result<bool, Refusal> {
+        if operation != OperationType::TestCleanup {
+            return Ok(false);
+        }
+        let filter = OperationFilter {
+            group_id: Some(id),
+            operation_type: Some(OperationType::Failover),
+            ..OperationFilter::default()
+        };
+        let page = PageRequest::default();
+        let failovers = self
+            .store
+            .list_operations(&Scope::System, &filter, &page)
+            .await
+            .map_err(errors::store)?;
+        let newest = failovers.items.iter().max_by_key(|row| row.created_at);
+        Ok(newest.is_some_and(|row| !row.remote && row.params["force"] == true))
     }
 
     /// What an operation has done so far, as its record would show it. `None`: it is not known here.

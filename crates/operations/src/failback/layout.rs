@@ -296,6 +296,7 @@ impl<'a> Layout<'a> {
             stages: failover::layout::REBUILD,
             after: vec!["secured".into()],
             name_suffix: "",
+            keeps_clones: false,
         };
         let members: Vec<_> = ready
             .leaving

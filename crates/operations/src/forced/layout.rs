@@ -278,6 +278,7 @@ impl Layout<'_> {
             let input = steps::stop_schedule::Input {
                 array: ready.places.source_array,
                 array_group: group.array_group_name(),
+                pauses: true,
             };
             let after = vec!["arrive".to_owned()];
             let step = self.sketch.add("schedule", "stop_schedule", 5, after, input);

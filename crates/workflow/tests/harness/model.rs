@@ -28,6 +28,8 @@ pub enum Stand {
     Stuck,
     /// Left on a person's word.
     Left,
+    /// Its branch had ended before it began.
+    Cut,
 }
 
 /// Where the operation stands by the journal.
@@ -51,6 +53,11 @@ pub struct Model {
     dependents: Vec<Vec<usize>>,
     no_return: Vec<bool>,
     warns: Vec<bool>,
+    alone: Vec<Option<String>>,
+    /// Failed for their own branch only.
+    pub isolated: BTreeSet<usize>,
+    /// It ended on the way forward, with branches that failed.
+    pub incomplete: bool,
     /// Per step.
     pub stands: Vec<Stand>,
     intents: Vec<bool>,
@@ -83,6 +90,13 @@ impl Model {
             dependents,
             no_return: plan.steps.iter().map(|s| s.no_return).collect(),
             warns: plan.steps.iter().map(|s| s.on_failure == OnFailure::Warn).collect(),
+            alone: plan
+                .steps
+                .iter()
+                .map(|s| s.subject.clone().filter(|_| s.on_failure == OnFailure::Isolate))
+                .collect(),
+            isolated: BTreeSet::new(),
+            incomplete: false,
             stands: vec![Stand::Untouched; plan.steps.len()],
             intents: vec![false; plan.steps.len()],
             way: Way::Forward,
@@ -100,9 +114,9 @@ impl Model {
     /// All that a step needs is settled.
     pub fn unblocked(&self, step: &str) -> bool {
         use Stand::*;
-        self.needs[self.index[step]]
-            .iter()
-            .all(|&n| matches!(self.stands[n], Done | Warned | Skipped))
+        self.needs[self.index[step]].iter().all(|&n| {
+            matches!(self.stands[n], Done | Warned | Skipped | Cut) || self.isolated.contains(&n)
+        })
     }
 
     /// Something that depends on the step may still exist.
@@ -112,6 +126,21 @@ impl Model {
 
     fn exists(&self, step: usize) -> bool {
         self.intents[step] && !matches!(self.stands[step], Stand::Undone | Stand::Left)
+    }
+
+    /// True if its failure ended only its branch.
+    pub fn is_isolated(&self, step: &str) -> bool {
+        self.isolated.contains(&self.index[step])
+    }
+
+    /// Never to begin, since the branch has ended.
+    fn cut(&mut self, from: usize) {
+        for at in self.dependents[from].clone() {
+            if self.alone[at] == self.alone[from] && self.stands[at] == Stand::Untouched {
+                self.stands[at] = Stand::Cut;
+                self.cut(at);
+            }
+        }
     }
 
     /// A step that cannot be taken back is done.
@@ -192,6 +221,10 @@ impl Model {
                     self.warned.insert(step.clone());
                 } else {
                     self.failed.push(step.clone());
+                    if forward && self.alone[i].is_some() {
+                        self.isolated.insert(i);
+                        self.cut(i);
+                    }
                 }
                 matches!(stand, Started | Untouched) && *warning == self.warns[i]
             }
@@ -201,7 +234,8 @@ impl Model {
                 allowed
             }
             EntryKind::UndoStarted { step, .. } => {
-                let allowed = back
+                let alone = forward && self.is_isolated(step);
+                let allowed = (back || alone)
                     && self.exists(self.index[step])
                     && !matches!(stand, Undoing | Undone | Stuck | Left)
                     && self.needed(step).is_none();
@@ -210,11 +244,11 @@ impl Model {
             }
             EntryKind::Undone { step, .. } => {
                 self.stands[self.index[step]] = Undone;
-                back && stand == Undoing
+                (back || self.is_isolated(step)) && stand == Undoing
             }
             EntryKind::UndoFailed { step, .. } => {
                 self.stands[self.index[step]] = Stuck;
-                back && stand == Undoing
+                (back || self.is_isolated(step)) && stand == Undoing
             }
             EntryKind::Skipped { step, .. } => {
                 let Way::Parked(cause) = &self.way else { return false };
@@ -242,10 +276,12 @@ impl Model {
         let Way::Parked(cause) = self.way.clone() else { return false };
         let forward = cause.is_none();
         self.way = cause.map_or(Way::Forward, Way::Back);
-        for stand in &mut self.stands {
+        for (i, stand) in self.stands.iter_mut().enumerate() {
             match stand {
                 Stand::Stuck => *stand = Stand::Undoing,
-                Stand::Failed if forward => *stand = Stand::Untouched,
+                Stand::Failed if forward && !self.isolated.contains(&i) => {
+                    *stand = Stand::Untouched
+                }
                 _ => {}
             }
         }
@@ -258,6 +294,15 @@ impl Model {
         match (way, status) {
             (Way::Forward, OperationStatus::Completed) => {
                 self.stands.iter().all(|s| matches!(s, Done | Warned | Skipped))
+            }
+            (Way::Forward, OperationStatus::Failed) => {
+                self.incomplete = true;
+                let settled = |(i, s): (usize, &Stand)| match s {
+                    Done | Warned | Skipped | Cut => true,
+                    Undone | Stuck => self.isolated.contains(&i),
+                    _ => false,
+                };
+                !self.isolated.is_empty() && self.stands.iter().enumerate().all(settled)
             }
             (Way::Back(cause), status) => {
                 let gone = (0..self.stands.len()).all(|s| !self.exists(s));

@@ -24,17 +24,24 @@ pub struct Sketch {
     pub warn: bool,
     /// No way back.
     pub no_return: bool,
+    /// Its failure ends only the branch of this subject.
+    pub alone: Option<&'static str>,
 }
 
 /// `step("a", "make", &[])`.
 pub fn step(id: &str, kind: &'static str, after: &[&str]) -> Sketch {
     let after = after.iter().map(|a| (*a).to_owned()).collect();
-    Sketch { id: id.into(), kind, after, warn: false, no_return: false }
+    Sketch { id: id.into(), kind, after, warn: false, no_return: false, alone: None }
 }
 
 impl Sketch {
     fn warns(mut self) -> Self {
         self.warn = true;
+        self
+    }
+
+    fn alone(mut self, subject: &'static str) -> Self {
+        self.alone = Some(subject);
         self
     }
 
@@ -72,10 +79,14 @@ pub fn case(name: &str, sketches: &[Sketch]) -> Case<FakeWorld> {
                 stage: depth[sketch.id.as_str()] * 3 / levels,
                 after: sketch.after.clone(),
                 input: json!({ "name": thing, "parents": sketch.after }),
-                subject: None,
+                subject: sketch.alone.map(str::to_owned),
                 deadline_sec: 60,
                 no_return: sketch.no_return,
-                on_failure: if sketch.warn { OnFailure::Warn } else { OnFailure::Rollback },
+                on_failure: match (sketch.warn, sketch.alone) {
+                    (true, _) => OnFailure::Warn,
+                    (false, Some(_)) => OnFailure::Isolate,
+                    (false, None) => OnFailure::Rollback,
+                },
             }
         })
         .collect();
@@ -158,6 +169,23 @@ pub fn no_return() -> Case<FakeWorld> {
     )
 }
 
+/// Two members, each of which may fail by itself, and what joins them.
+pub fn isolation() -> Case<FakeWorld> {
+    case(
+        "isolation",
+        &[
+            step("fence", "set", &[]),
+            step("v1", "make", &["fence"]).alone("m1"),
+            step("v2", "make", &["fence"]).alone("m2"),
+            step("cloned", "wait", &["v1", "v2"]),
+            step("s1", "grow", &["v1", "cloned"]).alone("m1"),
+            step("s2", "grow", &["v2", "cloned"]).alone("m2"),
+            step("t1", "make", &["s1"]).alone("m1"),
+            step("end", "wait", &["t1", "s2"]),
+        ],
+    )
+}
+
 /// Steps whose failure is only a warning, at the start, inside and at the end.
 pub fn warnings() -> Case<FakeWorld> {
     case(
@@ -189,7 +217,9 @@ pub fn any_plan() -> impl Strategy<Value = Vec<Sketch>> {
                 .map(|earlier| format!("n{earlier}"))
                 .collect();
             let (warn, no_return) = (warn == 0, seal == 0 && warn != 0);
-            sketches.push(Sketch { id: format!("n{number}"), kind, after, warn, no_return });
+            let alone = (edges % 7 == 0).then_some(["m1", "m2"][number % 2]);
+            let id = format!("n{number}");
+            sketches.push(Sketch { id, kind, after, warn, no_return, alone });
         }
         sketches
     })

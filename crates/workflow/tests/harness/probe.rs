@@ -154,7 +154,8 @@ impl Gremlin {
         let wrong = self.journal.with_model(|model| {
             let stand = model.stand(step);
             if undo {
-                let back = matches!(model.way, Way::Back(_)) && stand == Stand::Undoing;
+                let alone = model.way == Way::Forward && model.is_isolated(step);
+                let back = (alone || matches!(model.way, Way::Back(_))) && stand == Stand::Undoing;
                 (!back || model.needed(step).is_some()).then(|| {
                     format!(
                         "undo of {step} while {stand:?}, {:?}, needed: {:?}",

@@ -159,10 +159,10 @@ impl<W> Judge<'_, W> {
             return self.named(step);
         }
         self.must_end(OperationStatus::Failed);
-        self.which_failed(step);
+        self.which_failed(step, !self.model.is_isolated(step));
     }
 
-    fn which_failed(&mut self, step: &str) {
+    fn which_failed(&mut self, step: &str, rolls_back: bool) {
         let view = self.played.journal.folded().view();
         let failed: Vec<_> = view.steps_failed.iter().map(|f| f.step.as_str()).collect();
         self.check(failed == [step], || format!("steps_failed is {failed:?}, not [{step}]"));
@@ -172,6 +172,7 @@ impl<W> Judge<'_, W> {
         });
         let right =
             matches!(&cause, Some(protector_workflow::Cause::StepFailed { step: s }) if s == step);
+        let right = if rolls_back { right } else { cause.is_none() };
         self.check(right, || format!("rolled back because of {cause:?}, not {step}"));
         let message = view.error_message.unwrap_or_default();
         let error = view.steps_failed.first().map(|f| f.error.clone()).unwrap_or_default();
@@ -239,6 +240,7 @@ impl<W> Judge<'_, W> {
                 let all = view.steps_completed.len() == self.case.plan.stages.len();
                 self.check(all && view.progress == 100, || format!("completed as {view:?}"));
             }
+            Some(_) if self.model.incomplete => self.what_is_left_of_branches(),
             Some(_) => {
                 let (is, should) = (&played.inventory, &golden.fresh);
                 self.check(is == should, || format!("rollback leaves {is:?}, not {should:?}"));
@@ -249,6 +251,32 @@ impl<W> Judge<'_, W> {
             }
             None => {}
         }
+    }
+
+    /// All is there but what belongs to the branches that failed.
+    fn what_is_left_of_branches(&mut self) {
+        let (played, golden) = (self.played, self.golden);
+        let owner = |name: &String| {
+            let mut steps = self.case.plan.steps.iter().enumerate();
+            steps.find(|(_, s)| self.case.things_of[&s.id].contains(name)).map(|(i, _)| i)
+        };
+        let names: BTreeSet<_> = golden.complete.keys().chain(played.inventory.keys()).collect();
+        let mut wrong = Vec::new();
+        for name in names {
+            let at = owner(name);
+            let stand = at.map_or(Stand::Done, |at| self.model.stands[at]);
+            let gone =
+                at.is_some_and(|at| self.model.isolated.contains(&at)) || stand == Stand::Cut;
+            let loose = matches!(stand, Stand::Stuck | Stand::Warned | Stand::Skipped);
+            let should = if gone { &golden.fresh } else { &golden.complete }.get(name);
+            let is = played.inventory.get(name);
+            if !loose && is != should {
+                wrong.push(format!(
+                    "without the failed branches {name} is {is:?}, should be {should:?}"
+                ));
+            }
+        }
+        self.wrong.extend(wrong);
     }
 
     fn effects(&mut self) {

@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod branches;
 mod cost;
 mod holes;
 mod random;

@@ -37,7 +37,13 @@ fn swept(case: &Case<FakeWorld>, deep: bool) -> Tally {
 #[test]
 fn every_plan_survives_everything() {
     let mut total = Tally::default();
-    for case in [plans::chain(), plans::diamond(), plans::no_return(), plans::warnings()] {
+    for case in [
+        plans::chain(),
+        plans::diamond(),
+        plans::no_return(),
+        plans::warnings(),
+        plans::isolation(),
+    ] {
         total.add(swept(&case, true));
     }
     total.add(swept(&plans::fan_out(), false));
@@ -49,9 +55,14 @@ fn every_plan_survives_everything() {
 /// The sweep compares with an undisturbed run; this one is compared with the plan itself.
 #[test]
 fn an_undisturbed_run_makes_exactly_what_the_plan_says() {
-    for case in
-        [plans::chain(), plans::diamond(), plans::fan_out(), plans::no_return(), plans::warnings()]
-    {
+    for case in [
+        plans::chain(),
+        plans::diamond(),
+        plans::fan_out(),
+        plans::no_return(),
+        plans::warnings(),
+        plans::isolation(),
+    ] {
         let (golden, _, wrong) = golden(&case);
         assert_eq!(wrong, Vec::<String>::new());
         let mut expected = FakeWorld::fresh().inventory();
