@@ -7,6 +7,7 @@ use protector_workflow::{OnFailure, Plan};
 use super::{NAME, VERSION, plan::Ready, stages};
 use crate::{
     fencing::{self, Fencing},
+    kept,
     rebuild::{Rebuild, ServerSteps, Stages, suffix},
     sketch::Sketch,
     steps,
@@ -111,12 +112,15 @@ impl Layout<'_> {
         let ports: Vec<_> =
             ready.members.iter().enumerate().map(|(m, it)| rebuild.ports(sketch, m, it)).collect();
         let members = ready.members.iter().zip(ports).enumerate();
-        members
+        let servers: Vec<ServerSteps> = members
             .map(|(m, (member, ports))| {
                 let volumes = rebuild.volumes(sketch, m, member);
                 rebuild.server(sketch, m, member, ports, volumes, &shared)
             })
-            .collect()
+            .collect();
+        let managed = servers.iter().flat_map(|server| server.volumes.values());
+        kept::remove(sketch, self.request, &ready.makes_room, 2, "point", managed);
+        servers
     }
 
     fn finalization(&mut self, servers: Vec<ServerSteps>) {

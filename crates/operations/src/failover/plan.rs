@@ -2,7 +2,7 @@
 
 use protector_core::PlanRequest;
 use protector_ports::Server;
-use protector_types::{Code, GroupId, Member, Refusal, SiteId};
+use protector_types::{Code, GroupId, KeptCopy, Member, Refusal, SiteId};
 use protector_workflow::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use crate::{
     deps::Deps,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::Running,
+    kept,
     rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
@@ -39,6 +40,8 @@ pub struct Ready<'a> {
     pub volume_type: String,
     /// The source array's name as the target knows it.
     pub source_array: String,
+    /// Kept copies that make room.
+    pub makes_room: Vec<KeptCopy>,
     /// Stored with the plan.
     pub facts: PlanFacts,
 }
@@ -57,7 +60,10 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let (source, target) =
         futures::join!(facts::source(deps, &places, &array_group), facts::target(deps, &places));
     let source = source.map_err(facts::cannot_look(&source_name))?;
-    let target = target.map_err(facts::cannot_look(&target_name))?;
+    let mut target = target.map_err(facts::cannot_look(&target_name))?;
+    let need = kept::Need::of(&request.members);
+    let (makes_room, quota) = kept::make_room(request, target_site, target.storage_quota, need);
+    target.storage_quota = quota;
 
     let mut reasons = Reasons::default();
     let mut not_preserved = Vec::new();
@@ -89,6 +95,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         cinder_host: cinder_host.unwrap_or_default(),
         volume_type: volume_type.map(|t| t.id.clone()).unwrap_or_default(),
         source_array: source.array.name.clone(),
+        makes_room,
         facts: PlanFacts {
             group_id: request.group.id,
             source_site: source_name,

@@ -10,7 +10,7 @@ use protector_demo::{
     Protected, Rest, Stage, StageOptions, protect,
     rest::text,
     stage::{FLAVORS, NETWORKS},
-    tenant::{self, AppServer, AppShape},
+    tenant::{self, AppShape},
 };
 use protector_server::{EngineConfig, ScaledClock, SystemClock};
 use protector_sim::cloud::Profile;
@@ -24,7 +24,6 @@ const SPEED: f64 = 20.0;
 /// The stage, the application, and its tenant.
 pub struct Round {
     pub stage: Stage,
-    pub servers: Vec<AppServer>,
     pub protected: Protected,
     pub tenants: [Rest; 2],
     _folder: tempfile::TempDir,
@@ -65,7 +64,7 @@ impl Round {
         let servers = tenant::build(&stage, shape).await.unwrap();
         let protected = protect::protect(&stage, &servers).await.unwrap();
         let tenants = [stage.tenant(0).await.unwrap().0, stage.tenant(1).await.unwrap().0];
-        Self { stage, servers, protected, tenants, _folder: folder }
+        Self { stage, protected, tenants, _folder: folder }
     }
 
     pub async fn close(self) {
