@@ -14,7 +14,7 @@ use protector_demo::{
 };
 use protector_server::{EngineConfig, ScaledClock, SystemClock};
 use protector_sim::cloud::Profile;
-use protector_testkit::{Inventory, inventory::SiteInventory};
+use protector_testkit::{Inventory, expect, inventory::SiteInventory};
 use protector_types::Clock;
 use serde_json::{Value, json};
 
@@ -167,17 +167,7 @@ impl Round {
 
     /// What the volumes of the servers at a site hold.
     pub fn contents(&self, at: usize) -> Contents {
-        let inventory = self.inventory();
-        let site = &inventory.sites[at];
-        let mut contents = Contents::new();
-        for server in site.servers.values() {
-            for (index, (volume, _)) in server.disks.iter().enumerate() {
-                let name = &site.volumes[volume].array_name;
-                let content = site.array_volumes[name].content.clone();
-                contents.insert((server.name.clone(), index), content);
-            }
-        }
-        contents
+        expect::contents(&self.inventory().sites[at])
     }
 
     /// Live snapshots of single volumes at a site's array, by name.
