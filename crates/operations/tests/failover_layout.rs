@@ -139,6 +139,7 @@ fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
         cinder_host: "h@b#p".into(),
         volume_type: "t".into(),
         source_array: "array-a".into(),
+        makes_room: Vec::new(),
         facts: PlanFacts {
             group_id: request.group.id,
             source_site: "site-a".into(),

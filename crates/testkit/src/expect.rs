@@ -353,3 +353,64 @@ pub fn rolled_back(
     });
     problems
 }
+
+/// What the volumes of a site's servers hold: by server and disk, the digest of all stamps.
+pub fn contents(site: &SiteInventory) -> BTreeMap<(String, usize), String> {
+    let mut contents = BTreeMap::new();
+    for server in site.servers.values() {
+        for (disk, (volume, _)) in server.disks.iter().enumerate() {
+            let name = site.volumes.get(volume).map(|v| v.array_name.as_str()).unwrap_or_default();
+            let content = site.array_volumes.get(name).map(|v| v.content.clone());
+            contents.insert((server.name.clone(), disk), content.unwrap_or_default());
+        }
+    }
+    contents
+}
+
+/// After a failback that completed: the originals run at A again with what was at B (`last`), nothing of B is left but
+/// the volumes that are kept, and each is there once.
+pub fn failed_back(
+    world: &World,
+    before: &Inventory,
+    last: &BTreeMap<(String, usize), String>,
+    after: &Inventory,
+) -> Problems {
+    let mut problems = Problems::new();
+    let (a, b) = (&after.sites[0], &after.sites[1]);
+    let held = contents(a);
+    wrong(&mut problems, held != *last, || {
+        format!("A does not hold what B held at the fence: {last:?}, but {held:?}")
+    });
+    let ids = |site: &SiteInventory| -> Vec<_> {
+        site.servers.iter().map(|(id, s)| (id.clone(), s.disks.clone(), s.ports.clone())).collect()
+    };
+    wrong(&mut problems, ids(a) != ids(&before.sites[0]), || {
+        format!("the originals were {:?} and are {:?}", ids(&before.sites[0]), ids(a))
+    });
+    for (id, server) in &a.servers {
+        let on = server.status == "ACTIVE" && server.task.is_none() && !server.locked;
+        wrong(&mut problems, !on, || format!("original {server:?} is not ACTIVE and unlocked"));
+        for (volume, _) in &server.disks {
+            if let Err(error) = world.cloud(0).guest_write(id, volume, "first write after all") {
+                problems.push(format!("original {} cannot write: {error}", server.name));
+            }
+        }
+    }
+    let connections =
+        |site: &SiteInventory| site.connections.iter().cloned().collect::<BTreeSet<_>>();
+    for (what, is, was) in [
+        ("Cinder volumes at A", a.volumes.len(), before.sites[0].volumes.len()),
+        ("ports at A", a.ports.len(), before.sites[0].ports.len()),
+        ("servers at B", b.servers.len(), 0),
+        ("ports at B", b.ports.len(), before.sites[1].ports.len()),
+        ("attachments at B", b.attachments.len(), before.sites[1].attachments.len()),
+        ("connections at B", b.connections.len(), before.sites[1].connections.len()),
+        ("volumes at B", b.volumes.len(), before.sites[1].volumes.len() + VOLUMES),
+    ] {
+        wrong(&mut problems, is != was, || format!("{is} {what}, not {was}"));
+    }
+    wrong(&mut problems, connections(a) != connections(&before.sites[0]), || {
+        format!("A's connections are {:?}", connections(a))
+    });
+    problems
+}

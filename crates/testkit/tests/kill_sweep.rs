@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use protector_demo::{follow, rest::text};
 use protector_testkit::{
     CaseEnd, EngineProcess, Selection, TwoSites,
     expect::{self, Problems},
@@ -18,7 +19,7 @@ use protector_testkit::{
 };
 use protector_types::Clock as _;
 use protector_workflow::SystemClock;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long one engine may take, in real time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +37,8 @@ enum Scenario {
     Planned,
     /// One server's build at B fails for good.
     Rollback,
+    /// The way back, after a failover.
+    Failback,
 }
 
 fn ended(record: &Value) -> bool {
@@ -91,11 +94,42 @@ async fn next_engine(
     }
 }
 
+/// To site B, with an engine that lives; then the guests write there. Gives what they hold.
+async fn there(two: &TwoSites) -> anyhow::Result<Contents> {
+    let operation = two.start_failover().await?;
+    let mut engine = two.engine("engine-0", None)?;
+    let record = next_engine(two, &operation, &mut engine).await?;
+    anyhow::ensure!(record["status"] == "completed", "the failover before: {record}");
+    two.groups_in_sync(SYNC).await?;
+    engine.terminate().await?;
+    for (id, server) in &two.inventory().sites[1].servers {
+        for (volume, _) in &server.disks {
+            let written = two.stage.world.cloud(1).guest_write(id, volume, "written at B");
+            written.map_err(|error| anyhow::anyhow!("{error}"))?;
+        }
+    }
+    Ok(expect::contents(&two.inventory().sites[1]))
+}
+
+async fn start_failback(two: &TwoSites) -> anyhow::Result<String> {
+    let body = json!({"failback": {"reverse_replication": true}});
+    let started = follow::start(&two.stage, &two.tenants[0], &two.protected, &body).await?;
+    text(&started, "/id")
+}
+
+type Contents = std::collections::BTreeMap<(String, usize), String>;
+
 async fn run(scenario: Scenario, n: u64, two: &TwoSites) -> anyhow::Result<(CaseEnd, Problems)> {
+    let mut last = Contents::new();
     if scenario == Scenario::Rollback {
         two.stage.world.cloud(1).fail_builds_of("web-2", Some("No valid host was found."));
     }
-    let operation = two.start_failover().await?;
+    let operation = if scenario == Scenario::Failback {
+        last = there(two).await?;
+        start_failback(two).await?
+    } else {
+        two.start_failover().await?
+    };
     let mut engine = two.engine("engine-1", Some(n))?;
     let end = first_engine(two, &operation, &mut engine).await?;
     if end != CaseEnd::Survived {
@@ -120,6 +154,11 @@ async fn run(scenario: Scenario, n: u64, two: &TwoSites) -> anyhow::Result<(Case
             problems.extend(expect::operation(&record, "failed", &[]));
             problems.extend(expect::groups(&groups, "active", 0));
             problems.extend(expect::rolled_back(world, &two.before, &after, &operation));
+        }
+        Scenario::Failback => {
+            problems.extend(expect::operation(&record, "completed", &expect::STAGES));
+            problems.extend(expect::groups(&groups, "active", 2));
+            problems.extend(expect::failed_back(world, &two.before, &last, &after));
         }
     }
     Ok((end, problems))
@@ -169,6 +208,11 @@ async fn a_planned_failover_survives_a_kill_of_its_engine_at_any_point() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_survives_a_kill_of_its_engine_at_any_point() {
     swept(Scenario::Rollback, 17).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failback_survives_a_kill_of_its_engine_at_any_point() {
+    swept(Scenario::Failback, 37).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

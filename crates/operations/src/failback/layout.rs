@@ -280,11 +280,6 @@ impl<'a> Layout<'a> {
 
     fn rebuild(&mut self) -> Vec<(&'a Leaving<'a>, ServerSteps)> {
         let ready = self.ready;
-        let room =
-            kept::remove(&mut self.sketch, self.request, &ready.makes_room, CONTENT, "point");
-        if !room.is_empty() {
-            self.sketch.barrier("room", CONTENT, room);
-        }
         let rebuild = Rebuild {
             operation: self.request.operation_id,
             source_site: ready.places.source.site,
@@ -313,6 +308,9 @@ impl<'a> Layout<'a> {
                 made.push((leaving, steps));
             }
         }
+        let managed = made.iter().flat_map(|(_, steps)| steps.volumes.values());
+        let copies = &ready.makes_room;
+        kept::remove(&mut self.sketch, self.request, copies, CONTENT, "point", managed);
         made
     }
 
@@ -329,11 +327,6 @@ impl<'a> Layout<'a> {
             self.take_port(m, p, leaving, taken, original.as_deref(), id);
         }
         let volumes = rebuild.volumes(&mut self.sketch, m, ready);
-        if !self.ready.makes_room.is_empty() {
-            for volume in &volumes {
-                self.sketch.also_after(&volume.managed_by, "room");
-            }
-        }
         Some(rebuild.server(&mut self.sketch, m, ready, ids, volumes, shared))
     }
 

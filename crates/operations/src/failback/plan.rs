@@ -386,11 +386,7 @@ impl<'a> Looked<'a> {
             return (Vec::new(), String::new(), String::new());
         }
         let site = self.places.target.site;
-        let volumes = rebuilt.iter().flat_map(|l| &l.member.volumes);
-        let need = volumes.fold(Need::default(), |need, v| Need {
-            volumes: need.volumes + 1,
-            gigabytes: need.gigabytes + v.size_gib,
-        });
+        let need = Need::of(rebuilt.iter().map(|l| l.member));
         let (makes_room, quota) =
             kept::make_room(self.request, site, self.target.storage_quota, need);
         let target = TargetFacts { storage_quota: quota, ..self.target.clone() };

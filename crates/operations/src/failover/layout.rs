@@ -8,6 +8,7 @@ use super::{NAME, VERSION, plan::Ready, stages};
 use crate::{
     drill::remains::Gone,
     fencing::{self, Fencing},
+    kept,
     rebuild::{Rebuild, ServerSteps, Stages, suffix},
     sketch::Sketch,
     steps,
@@ -122,14 +123,16 @@ impl Layout<'_> {
         let ports: Vec<_> =
             ready.members.iter().enumerate().map(|(m, it)| rebuild.ports(sketch, m, it)).collect();
         let members = ready.members.iter().zip(ports).enumerate();
-        let steps = members
+        let servers: Vec<ServerSteps> = members
             .map(|(m, (member, ports))| {
                 let volumes = rebuild.volumes(sketch, m, member);
                 rebuild.server(sketch, m, member, ports, volumes, &shared)
             })
             .collect();
+        let managed = servers.iter().flat_map(|server| server.volumes.values());
+        kept::remove(sketch, self.request, &ready.makes_room, 2, "point", managed);
         drill.before_managing(sketch);
-        steps
+        servers
     }
 
     fn finalization(&mut self, servers: Vec<ServerSteps>) {

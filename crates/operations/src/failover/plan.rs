@@ -2,7 +2,7 @@
 
 use protector_core::PlanRequest;
 use protector_ports::Server;
-use protector_types::{Code, GroupId, Member, Refusal, SiteId};
+use protector_types::{Code, GroupId, KeptCopy, Member, Refusal, SiteId};
 use protector_workflow::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use crate::{
     drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::Running,
+    kept,
     rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
@@ -45,6 +46,8 @@ pub struct Ready<'a> {
     pub source_array: String,
     /// What is left of an open drill; goes first.
     pub remains: Option<Remains>,
+    /// Kept copies that make room.
+    pub makes_room: Vec<KeptCopy>,
     /// Stored with the plan.
     pub facts: PlanFacts,
 }
@@ -69,6 +72,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     if let Some(remains) = &remains {
         remains.count_as_free(&mut target);
     }
+    let need = kept::Need::of(&request.members);
+    let (makes_room, quota) = kept::make_room(request, target_site, target.storage_quota, need);
+    target.storage_quota = quota;
 
     let mut reasons = Reasons::default();
     let mut not_preserved = Vec::new();
@@ -106,6 +112,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         cinder_host: cinder_host.unwrap_or_default(),
         volume_type: volume_type.map(|t| t.id.clone()).unwrap_or_default(),
         source_array: source.array.name.clone(),
+        makes_room,
         facts: PlanFacts {
             group_id: request.group.id,
             source_site: source_name,

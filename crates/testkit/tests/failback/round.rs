@@ -10,11 +10,11 @@ use protector_demo::{
     Protected, Rest, Stage, StageOptions, protect,
     rest::text,
     stage::{FLAVORS, NETWORKS},
-    tenant::{self, AppServer, AppShape},
+    tenant::{self, AppShape},
 };
 use protector_server::{EngineConfig, ScaledClock, SystemClock};
 use protector_sim::cloud::Profile;
-use protector_testkit::{Inventory, inventory::SiteInventory};
+use protector_testkit::{Inventory, expect, inventory::SiteInventory};
 use protector_types::Clock;
 use serde_json::{Value, json};
 
@@ -24,7 +24,6 @@ const SPEED: f64 = 20.0;
 /// The stage, the application, and its tenant.
 pub struct Round {
     pub stage: Stage,
-    pub servers: Vec<AppServer>,
     pub protected: Protected,
     pub tenants: [Rest; 2],
     _folder: tempfile::TempDir,
@@ -65,7 +64,7 @@ impl Round {
         let servers = tenant::build(&stage, shape).await.unwrap();
         let protected = protect::protect(&stage, &servers).await.unwrap();
         let tenants = [stage.tenant(0).await.unwrap().0, stage.tenant(1).await.unwrap().0];
-        Self { stage, servers, protected, tenants, _folder: folder }
+        Self { stage, protected, tenants, _folder: folder }
     }
 
     pub async fn close(self) {
@@ -168,17 +167,7 @@ impl Round {
 
     /// What the volumes of the servers at a site hold.
     pub fn contents(&self, at: usize) -> Contents {
-        let inventory = self.inventory();
-        let site = &inventory.sites[at];
-        let mut contents = Contents::new();
-        for server in site.servers.values() {
-            for (index, (volume, _)) in server.disks.iter().enumerate() {
-                let name = &site.volumes[volume].array_name;
-                let content = site.array_volumes[name].content.clone();
-                contents.insert((server.name.clone(), index), content);
-            }
-        }
-        contents
+        expect::contents(&self.inventory().sites[at])
     }
 
     /// Live snapshots of single volumes at a site's array, by name.
