@@ -9,6 +9,7 @@ pub mod facts;
 pub mod failover;
 pub mod fencing;
 pub mod outcome;
+pub mod preview;
 pub mod rebuild;
 pub mod registry;
 pub mod sketch;

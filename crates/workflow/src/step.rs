@@ -7,7 +7,7 @@ use protector_types::{DomainEffect, OperationStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Plan, State, StepCx};
+use crate::{IfLeft, Plan, State, StepCx};
 
 /// A definite failure, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -265,6 +265,15 @@ pub trait Definition: Send + Sync {
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>>;
     /// Domain changes that commit with the operation's end. `unwound`: everything was undone.
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect>;
+    /// What a step of this kind leaves behind when it is not undone, or left out.
+    fn if_left(&self, _kind: &str) -> IfLeft {
+        IfLeft::Writer
+    }
+    /// Domain changes that commit with the end of an operation that a person abandoned: to a state that is proven, or
+    /// none. A group that is left in a running state becomes `error`.
+    fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {
+        state.proven_origin(self)
+    }
     /// The record's `result_data`: pure, from plan and journal.
     fn result_data(&self, state: &State) -> Value;
 }

@@ -11,6 +11,7 @@ use crate::{
     deps::Deps,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::Running,
+    preview,
     rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
@@ -97,7 +98,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         },
         places,
     };
-    let plan = layout::lay_out(request, &ready);
+    let mut plan = layout::lay_out(request, &ready);
+    // The final snapshot is taken after every source is stopped and disconnected.
+    preview::attach(&mut plan, request, &target, Some(0));
     plan.validate().map_err(|error| {
         Refusal::new(Code::Internal, format!("the plan is not well formed: {error}"))
     })?;

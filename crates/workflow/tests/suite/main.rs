@@ -9,6 +9,7 @@ mod harness;
 mod cost;
 mod holes;
 mod random;
+mod requests;
 mod skips;
 mod stage;
 mod sweeps;
