@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protector_types::{Action, Code, Reason, Refusal};
+use protector_types::{Action, Code, GroupStatus, OperationId, Reason, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use crate::{
     body::{from_value, kind_of, read_value},
 };
 
-/// Parameters that the founding document names. Each action takes some of them.
+/// Parameters of actions. Each action takes some of them, each in its versions: [`PARAMS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActionParamsBody {
@@ -26,6 +26,30 @@ pub struct ActionParamsBody {
     pub retain_primary: bool,
     /// Failback: replicate primary -> secondary again afterwards.
     pub reverse_replication: bool,
+    /// Forced failover or drill: this group-consistent point, by name (1.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<String>,
+    /// Forced failover: leave out members whose mappings do not resolve (1.3).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_partial: bool,
+    /// Run exactly the plan with this hash, or nothing (1.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// Drill: keep addresses and MACs also on mapped networks (1.3).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub preserve_addresses: bool,
+    /// Which operation; left out: the one that holds the group, or its last one (1.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<OperationId>,
+    /// Which step (1.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Why (1.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// To which status; left out: the one that is proven (1.3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<GroupStatus>,
 }
 
 /// The body as the OpenAPI document shows it; [`read_action`] reads it with better messages.
@@ -73,62 +97,96 @@ pub struct ActionBody {
     pub reset_status: Option<ActionParamsBody>,
 }
 
-/// What one key takes.
+/// A key, and the first version that has it.
 #[derive(Debug, Clone, Copy)]
-pub struct ActionParamsRule {
+pub struct ActionSince {
     /// The key.
     pub action: Action,
     /// First version that has it.
     pub since: Microversion,
-    /// `force: true` is accepted.
-    pub force: bool,
-    /// Mappings are accepted.
-    pub mappings: bool,
-    /// `retain_primary` is accepted.
-    pub retain_primary: bool,
-    /// `reverse_replication` is accepted.
-    pub reverse_replication: bool,
 }
 
-const fn rule(action: Action, since: Microversion) -> ActionParamsRule {
-    ActionParamsRule {
-        action,
-        since,
-        force: false,
-        mappings: false,
-        retain_primary: false,
-        reverse_replication: false,
-    }
+const fn key(action: Action, since: Microversion) -> ActionSince {
+    ActionSince { action, since }
 }
 
 /// One row per key.
-pub const ACTION_PARAMS: &[ActionParamsRule] = &[
-    ActionParamsRule {
-        force: true,
-        mappings: true,
-        retain_primary: true,
-        ..rule(Action::Failover, Microversion::V1_0)
+pub const ACTIONS: &[ActionSince] = &[
+    key(Action::Failover, Microversion::V1_0),
+    key(Action::Failback, Microversion::V1_0),
+    key(Action::TestFailover, Microversion::V1_0),
+    key(Action::TestCleanup, Microversion::V1_0),
+    key(Action::SyncVolumes, Microversion::V1_0),
+    key(Action::Cancel, Microversion::V1_3),
+    key(Action::Retry, Microversion::V1_3),
+    key(Action::Skip, Microversion::V1_3),
+    key(Action::Abandon, Microversion::V1_3),
+    key(Action::Reprotect, Microversion::V1_3),
+    key(Action::Takeover, Microversion::V1_3),
+    key(Action::ReleaseQuarantine, Microversion::V1_3),
+    key(Action::ResetStatus, Microversion::V1_3),
+];
+
+/// Who takes a parameter, and what a value that says nothing means elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct ParamRule {
+    /// The parameter.
+    pub name: &'static str,
+    /// First version that has it.
+    pub since: Microversion,
+    /// The actions that take it.
+    pub actions: &'static [Action],
+    /// With its default (`false`, `{}`) it is accepted of every action: the founding document's examples send it so.
+    pub default_anywhere: bool,
+    /// Of these actions it must be given.
+    pub needed_by: &'static [Action],
+}
+
+const fn param(name: &'static str, since: Microversion, actions: &'static [Action]) -> ParamRule {
+    ParamRule { name, since, actions, default_anywhere: false, needed_by: &[] }
+}
+
+/// Actions that are planned.
+const PLANNED: &[Action] = &[
+    Action::Failover,
+    Action::Failback,
+    Action::TestFailover,
+    Action::TestCleanup,
+    Action::SyncVolumes,
+    Action::Reprotect,
+    Action::Retry,
+];
+const MAPPED: &[Action] = &[Action::Failover, Action::Failback, Action::TestFailover];
+
+/// One row per parameter: the tables of actions, parameters and versions in one.
+pub const PARAMS: &[ParamRule] = &[
+    ParamRule { default_anywhere: true, ..param("network_mapping", Microversion::V1_0, MAPPED) },
+    ParamRule { default_anywhere: true, ..param("flavor_mapping", Microversion::V1_0, MAPPED) },
+    ParamRule {
+        default_anywhere: true,
+        ..param(
+            "force",
+            Microversion::V1_0,
+            &[Action::Failover, Action::Takeover, Action::Skip, Action::ResetStatus],
+        )
     },
-    ActionParamsRule {
-        mappings: true,
-        reverse_replication: true,
-        ..rule(Action::Failback, Microversion::V1_0)
+    param("retain_primary", Microversion::V1_0, &[Action::Failover, Action::TestFailover]),
+    param("reverse_replication", Microversion::V1_0, &[Action::Failback]),
+    param("recovery_point", Microversion::V1_3, &[Action::Failover, Action::TestFailover]),
+    param("allow_partial", Microversion::V1_3, &[Action::Failover]),
+    param("preserve_addresses", Microversion::V1_3, &[Action::Failover, Action::TestFailover]),
+    param("plan_hash", Microversion::V1_3, PLANNED),
+    param(
+        "operation_id",
+        Microversion::V1_3,
+        &[Action::Cancel, Action::Retry, Action::Skip, Action::Abandon, Action::Takeover],
+    ),
+    ParamRule { needed_by: &[Action::Skip], ..param("step", Microversion::V1_3, &[Action::Skip]) },
+    ParamRule {
+        needed_by: &[Action::Skip, Action::Abandon],
+        ..param("reason", Microversion::V1_3, &[Action::Skip, Action::Abandon])
     },
-    ActionParamsRule {
-        mappings: true,
-        retain_primary: true,
-        ..rule(Action::TestFailover, Microversion::V1_0)
-    },
-    rule(Action::TestCleanup, Microversion::V1_0),
-    rule(Action::SyncVolumes, Microversion::V1_0),
-    rule(Action::Cancel, Microversion::V1_3),
-    rule(Action::Retry, Microversion::V1_3),
-    ActionParamsRule { force: true, ..rule(Action::Skip, Microversion::V1_3) },
-    rule(Action::Abandon, Microversion::V1_3),
-    rule(Action::Reprotect, Microversion::V1_3),
-    ActionParamsRule { force: true, ..rule(Action::Takeover, Microversion::V1_3) },
-    rule(Action::ReleaseQuarantine, Microversion::V1_3),
-    ActionParamsRule { force: true, ..rule(Action::ResetStatus, Microversion::V1_3) },
+    param("status", Microversion::V1_3, &[Action::ResetStatus]),
 ];
 
 /// A body that was read.
@@ -155,20 +213,19 @@ pub fn read_action(bytes: &[u8], version: Microversion) -> Result<ActionCall, Re
     let (Some((key, params)), None) = (entries.next(), entries.next()) else {
         return Err(one_key(&keys, version));
     };
-    let rule = find_rule(&key, version)?;
-    let params = read_params(&key, params, rule)?;
-    Ok(ActionCall { action: rule.action, params, canonical })
+    let action = find_action(&key, version)?;
+    let params = read_params(action, params, version)?;
+    Ok(ActionCall { action, params, canonical })
 }
 
-fn find_rule(key: &str, version: Microversion) -> Result<&'static ActionParamsRule, Refusal> {
-    let rule = ACTION_PARAMS.iter().find(|rule| rule.action.as_str() == key);
-    match rule {
-        Some(rule) if rule.since <= version => Ok(rule),
-        Some(rule) => Err(unknown(
+fn find_action(key: &str, version: Microversion) -> Result<Action, Refusal> {
+    match ACTIONS.iter().find(|row| row.action.as_str() == key) {
+        Some(row) if row.since <= version => Ok(row.action),
+        Some(row) => Err(unknown(
             key,
             format!(
                 "the action {key} needs version {}; this request is version {version}. Allowed: {}",
-                rule.since,
+                row.since,
                 allowed(version)
             ),
         )),
@@ -179,10 +236,11 @@ fn find_rule(key: &str, version: Microversion) -> Result<&'static ActionParamsRu
 }
 
 fn read_params(
-    key: &str,
+    action: Action,
     params: Value,
-    rule: &ActionParamsRule,
+    version: Microversion,
 ) -> Result<ActionParamsBody, Refusal> {
+    let key = action.as_str();
     let given: Map<String, Value> = match params {
         Value::Object(map) => map,
         other => {
@@ -192,7 +250,9 @@ fn read_params(
             Map::new()
         }
     };
-    let fields: Vec<String> = given.keys().cloned().collect();
+    let mut errors = FieldErrors::default();
+    check_names(action, &given, version, &mut errors);
+    errors.finish()?;
     let params: ActionParamsBody = from_value(Value::Object(given)).map_err(|mut refusal| {
         for reason in &mut refusal.reasons {
             let field = reason.subject.take();
@@ -201,53 +261,86 @@ fn read_params(
         refusal
     })?;
     let mut errors = FieldErrors::default();
-    check_params(key, &params, &fields, rule, &mut errors);
+    check_values(action, &params, &mut errors);
     errors.finish()?;
     Ok(params)
 }
 
-fn check_params(
-    key: &str,
-    params: &ActionParamsBody,
-    given: &[String],
-    rule: &ActionParamsRule,
+/// True for a value that says what leaving it out says.
+fn is_default(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !flag,
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+/// Which parameters this action takes in this version. Unknown names are left to the reader of the body.
+fn check_names(
+    action: Action,
+    given: &Map<String, Value>,
+    version: Microversion,
     errors: &mut FieldErrors,
 ) {
-    let path = |field: &str| format!("{key}.{field}");
-    let is_given = |field: &str| given.iter().any(|name| name == field);
-    if params.force && !rule.force {
-        errors.wrong(&path("force"), format!("must not be true: {key} cannot be forced"));
+    let key = action.as_str();
+    for row in PARAMS {
+        let path = format!("{key}.{}", row.name);
+        let name = row.name;
+        match given.get(name) {
+            None if row.needed_by.contains(&action) => errors.wrong(&path, "is required"),
+            None => {}
+            Some(_) if row.since > version => errors.unknown(
+                &path,
+                format!("unknown field `{name}` in version {version}: it needs {}", row.since),
+            ),
+            Some(_) if row.actions.contains(&action) => {}
+            Some(value) if row.default_anywhere && is_default(value) => {}
+            Some(Value::Bool(true)) if name == "force" => {
+                errors.wrong(&path, format!("must not be true: {key} cannot be forced"));
+            }
+            // Of another type: the reader of the body says so.
+            Some(value) if row.default_anywhere && !value.is_object() => {}
+            Some(_) => errors.unknown(&path, format!("is not a parameter of {key}")),
+        }
     }
-    if params.force && params.retain_primary && rule.retain_primary {
+}
+
+fn check_values(action: Action, params: &ActionParamsBody, errors: &mut FieldErrors) {
+    let key = action.as_str();
+    let path = |field: &str| format!("{key}.{field}");
+    if params.force && params.retain_primary {
         let why = "must not be true together with retain_primary: a drill is never forced";
         errors.wrong(&path("force"), why);
-    }
-    for (field, accepted) in
-        [("retain_primary", rule.retain_primary), ("reverse_replication", rule.reverse_replication)]
-    {
-        if is_given(field) && !accepted {
-            errors.unknown(&path(field), format!("is not a parameter of {key}"));
-        }
     }
     for (field, mapping) in
         [("network_mapping", &params.network_mapping), ("flavor_mapping", &params.flavor_mapping)]
     {
-        if !rule.mappings && !mapping.is_empty() {
-            errors.unknown(&path(field), format!("is not a parameter of {key}"));
-        } else {
-            errors.mapping(&path(field), mapping);
+        errors.mapping(&path(field), mapping);
+    }
+    for (field, name) in [("recovery_point", &params.recovery_point), ("step", &params.step)] {
+        errors.optional(&path(field), name.as_deref(), |errors, field, name| {
+            errors.name(field, name);
+        });
+    }
+    if let Some(reason) = &params.reason {
+        if reason.trim().is_empty() {
+            errors.wrong(&path("reason"), "must not be empty");
+        }
+        errors.text(&path("reason"), reason);
+    }
+    if let Some(hash) = &params.plan_hash {
+        let hex = hash.strip_prefix("sha256:").unwrap_or_default();
+        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            errors
+                .wrong(&path("plan_hash"), "must be the hash of a plan: sha256: and 64 hex digits");
         }
     }
 }
 
 /// The keys that a version has, for messages.
 fn allowed(version: Microversion) -> String {
-    let keys: Vec<_> = ACTION_PARAMS
-        .iter()
-        .filter(|rule| rule.since <= version)
-        .map(|rule| rule.action.as_str())
-        .collect();
-    keys.join(", ")
+    let rows = ACTIONS.iter().filter(|row| row.since <= version);
+    rows.map(|row| row.action.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn one_key(keys: &[String], version: Microversion) -> Refusal {
@@ -276,26 +369,89 @@ fn unknown(key: &str, message: String) -> Refusal {
 mod tests {
     use super::*;
 
+    /// Parameters that make the body of an action complete.
+    fn complete(action: Action) -> Map<String, Value> {
+        let needed = PARAMS.iter().filter(|row| row.needed_by.contains(&action));
+        needed.map(|row| (row.name.to_owned(), Value::from("because"))).collect()
+    }
+
+    fn read(
+        action: Action,
+        params: Map<String, Value>,
+        version: Microversion,
+    ) -> Result<(), Refusal> {
+        let body = serde_json::json!({ action.as_str(): params }).to_string();
+        read_action(body.as_bytes(), version).map(drop)
+    }
+
     #[test]
-    fn every_action_has_one_row() {
+    fn every_action_and_every_parameter_has_one_row() {
         for &action in Action::ALL {
-            assert_eq!(ACTION_PARAMS.iter().filter(|r| r.action == action).count(), 1, "{action}");
+            assert_eq!(ACTIONS.iter().filter(|r| r.action == action).count(), 1, "{action}");
+        }
+        let all = ActionParamsBody {
+            recovery_point: Some("p".into()),
+            allow_partial: true,
+            plan_hash: Some("h".into()),
+            preserve_addresses: true,
+            operation_id: Some(OperationId::generate()),
+            step: Some("s".into()),
+            reason: Some("r".into()),
+            status: Some(GroupStatus::Active),
+            ..ActionParamsBody::default()
+        };
+        let fields = serde_json::to_value(&all).unwrap();
+        for name in fields.as_object().unwrap().keys() {
+            assert_eq!(PARAMS.iter().filter(|r| r.name == name).count(), 1, "{name}");
+        }
+        assert_eq!(PARAMS.len(), fields.as_object().unwrap().len());
+    }
+
+    #[test]
+    fn every_cell_of_actions_by_parameters_by_versions_is_as_the_table_says() {
+        let mut cells = 0;
+        for row in PARAMS {
+            for keys in ACTIONS {
+                for version in Microversion::ALL.into_iter().filter(|v| *v >= keys.since) {
+                    let value: Value = match row.name {
+                        "network_mapping" | "flavor_mapping" => serde_json::json!({"a": "b"}),
+                        "plan_hash" => format!("sha256:{}", "0".repeat(64)).into(),
+                        "operation_id" => OperationId::generate().to_string().into(),
+                        "status" => "active".into(),
+                        "recovery_point" | "step" | "reason" => "x".into(),
+                        _ => true.into(),
+                    };
+                    let mut params = complete(keys.action);
+                    params.insert(row.name.into(), value);
+                    let allowed = version >= row.since && row.actions.contains(&keys.action);
+                    let read = read(keys.action, params, version);
+                    let cell = format!("{} of {} in {version}: {read:?}", row.name, keys.action);
+                    assert_eq!(read.is_ok(), allowed, "{cell}");
+                    if let Err(refusal) = read {
+                        let subject = refusal.reasons[0].subject.clone().unwrap_or_default();
+                        assert_eq!(subject, format!("{}.{}", keys.action, row.name), "{cell}");
+                    }
+                    cells += 1;
+                }
+            }
+        }
+        assert!(cells > 300, "{cells}");
+    }
+
+    #[test]
+    fn force_false_is_accepted_everywhere() {
+        for row in ACTIONS {
+            let mut params = complete(row.action);
+            params.insert("force".into(), false.into());
+            assert!(read(row.action, params, Microversion::MAX).is_ok(), "{}", row.action);
         }
     }
 
     #[test]
-    fn force_true_is_refused_wherever_the_table_says_so() {
-        for rule in ACTION_PARAMS {
-            let key = rule.action.as_str();
-            let with = |force: bool| {
-                read_action(
-                    format!(r#"{{"{key}": {{"force": {force}}}}}"#).as_bytes(),
-                    Microversion::MAX,
-                )
-            };
-            assert!(with(false).is_ok(), "{key}");
-            assert_eq!(with(true).is_ok(), rule.force, "{key}");
-        }
+    fn what_an_action_needs_is_named() {
+        let refusal = read(Action::Skip, Map::new(), Microversion::MAX).unwrap_err();
+        let named: Vec<_> = refusal.reasons.iter().filter_map(|r| r.subject.as_deref()).collect();
+        assert_eq!(named, ["skip.step", "skip.reason"]);
     }
 
     #[test]

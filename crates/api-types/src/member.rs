@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use protector_types::{GroupId, Member, MemberId, SiteId};
+use protector_types::{GroupId, Member, MemberId, OperationId, SiteId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Checked, FieldErrors, PageLink, time};
+use crate::{Checked, FieldErrors, Microversion, PageLink, since, time};
 
 /// Body of `POST .../members`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -59,6 +59,23 @@ pub struct MemberView {
     /// When all this was last read from the cloud.
     #[serde(with = "time")]
     pub observed_at: DateTime<Utc>,
+    /// Given up after a partial failover: by whom, and why (1.3); left out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<AbandonedView>,
+}
+
+/// Who gave a member up, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AbandonedView {
+    /// The failover that could not rebuild it.
+    pub operation_id: OperationId,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[serde(with = "time")]
+    pub at: DateTime<Utc>,
 }
 
 /// A volume of a member.
@@ -131,7 +148,21 @@ impl MemberView {
                 })
                 .collect(),
             observed_at: member.observed_at,
+            abandoned: member.abandoned.map(|it| AbandonedView {
+                operation_id: it.operation_id,
+                by: it.by,
+                reason: it.reason,
+                at: it.at,
+            }),
         }
+    }
+
+    /// The record as `version` shows it.
+    #[must_use]
+    pub fn for_version(mut self, version: Microversion) -> Self {
+        let since = since::field_since("member", "abandoned");
+        self.abandoned = self.abandoned.filter(|_| version >= since);
+        self
     }
 }
 

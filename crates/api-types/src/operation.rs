@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{Microversion, PageLink, since, time};
+use crate::{GroupView, Microversion, PageLink, since, time};
 
 /// An operation. Keys in the founding document's order; those behind `protection_group_id` came later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -62,6 +62,9 @@ pub struct OperationView {
     /// The call that started it (1.3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The ended operation that this one repeats (1.3); left out if it repeats none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<OperationId>,
 }
 
 /// One entry of `steps_failed`.
@@ -118,6 +121,7 @@ impl OperationView {
         self.stages = self.stages.filter(|_| has("stages"));
         self.user_id = self.user_id.filter(|_| has("user_id"));
         self.request_id = self.request_id.filter(|_| has("request_id"));
+        self.retry_of = self.retry_of.filter(|_| has("retry_of"));
         self
     }
 }
@@ -139,6 +143,15 @@ fn founding_keys(data: Value, is_drill: bool) -> Option<Value> {
 pub struct OperationBody {
     /// The operation.
     pub operation: OperationView,
+}
+
+/// The group after an action that changed it without an operation (1.3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ActionGroupBody {
+    /// As it is now.
+    pub protection_group: GroupView,
+    /// What a person should know.
+    pub warnings: Vec<String>,
 }
 
 /// A page of operations.

@@ -21,6 +21,14 @@ pub struct RecoveryPointView {
     pub progress: u8,
     /// Source volumes in it.
     pub volume_count: usize,
+    /// Complete, with every volume of the group: a failover or drill may name it.
+    pub usable: bool,
+    /// Why it is not usable.
+    pub reason: Option<String>,
+    /// How old its data is, in seconds: what a failover to it would lose now.
+    pub age_seconds: u64,
+    /// Size of the group's volumes in it, in GiB.
+    pub size_gib: u64,
 }
 
 /// A list of points, newest first.

@@ -38,6 +38,8 @@ pub const FIELDS: &[FieldSince] = &[
     field("operation", "stages", Microversion::V1_3),
     field("operation", "user_id", Microversion::V1_3),
     field("operation", "request_id", Microversion::V1_3),
+    field("operation", "retry_of", Microversion::V1_3),
+    field("member", "abandoned", Microversion::V1_3),
     field("operation.steps_failed", "retries", Microversion::V1_3),
     field("health", "link", Microversion::V1_2),
     field("health", "lag_seconds", Microversion::V1_2),
@@ -57,6 +59,11 @@ pub const VERBS: &[VerbSince] = &[
     VerbSince {
         method: "GET",
         path: "/v1/{tenant_id}/protection-groups/{pg_id}/recovery-points",
+        since: Microversion::V1_3,
+    },
+    VerbSince {
+        method: "POST",
+        path: "/v1/{tenant_id}/protection-groups/{pg_id}/plan",
         since: Microversion::V1_3,
     },
     VerbSince {

@@ -1,7 +1,7 @@
 //! Between wire bodies and the core's words.
 
 use protector_api_types as wire;
-use protector_ports::{GroupStamp, PeerInfo, RecoveryPoint, VolumeType};
+use protector_ports::{GroupStamp, PeerInfo, VolumeType};
 use protector_types::{Action, Mappings, ProjectId, Retention, Secret};
 
 use crate::model as core;
@@ -165,7 +165,14 @@ pub fn action(
             force: it.force,
             retain_primary: it.retain_primary,
             reverse_replication: it.reverse_replication,
-            ..core::ActionParams::default()
+            recovery_point: it.recovery_point,
+            allow_partial: it.allow_partial,
+            plan_hash: it.plan_hash,
+            preserve_addresses: it.preserve_addresses,
+            operation_id: it.operation_id,
+            step: it.step,
+            reason: it.reason,
+            status: it.status,
         },
         idempotency,
     }
@@ -214,6 +221,62 @@ pub fn operation(it: core::OperationRecord) -> wire::OperationView {
         ),
         user_id: Some(it.user_id),
         request_id: Some(it.request_id),
+        retry_of: it.retry_of,
+    }
+}
+
+/// A plan.
+pub fn plan(it: core::PlanPreview) -> wire::PlanView {
+    wire::PlanView {
+        operation_type: it.operation_type,
+        source_site: it.source_site,
+        target_site: it.target_site,
+        recovery_point: it.recovery_point.map(|point| wire::PlanPointView {
+            name: point.name,
+            created_at: point.created_at,
+            age_seconds: point.age_seconds,
+        }),
+        data_loss_seconds: it.data_loss_seconds,
+        members: it
+            .members
+            .into_iter()
+            .map(|member| wire::PlanMemberView {
+                name: member.name,
+                server_id: member.server_id,
+                flavor: member.flavor,
+                networks: member.networks,
+                volumes: member.volumes,
+            })
+            .collect(),
+        stages: it
+            .stages
+            .into_iter()
+            .map(|stage| wire::PlanStageView { name: stage.name, steps: stage.steps })
+            .collect(),
+        steps: it
+            .steps
+            .into_iter()
+            .map(|step| wire::PlanStepView {
+                id: step.id,
+                kind: step.kind,
+                stage: step.stage,
+                member: step.member,
+                after: step.after,
+            })
+            .collect(),
+        quota: it
+            .quota
+            .into_iter()
+            .map(|limit| wire::PlanQuotaView {
+                resource: limit.resource,
+                needed: limit.needed,
+                free: limit.free,
+            })
+            .collect(),
+        warnings: it.warnings,
+        not_preserved: it.not_preserved,
+        forecast_seconds: it.forecast_seconds,
+        hash: it.hash,
     }
 }
 
@@ -294,8 +357,13 @@ pub fn group_health(it: core::GroupHealth) -> wire::GroupHealthView {
 }
 
 /// A recovery point.
-pub fn recovery_point(it: RecoveryPoint) -> wire::RecoveryPointView {
+pub fn recovery_point(detail: core::RecoveryPointDetail) -> wire::RecoveryPointView {
+    let it = detail.point;
     wire::RecoveryPointView {
+        usable: detail.unusable.is_none(),
+        reason: detail.unusable,
+        age_seconds: detail.age_seconds,
+        size_gib: detail.size_gib,
         name: it.name,
         created_at: it.created,
         completed_at: it.completed,

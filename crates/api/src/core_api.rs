@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use protector_core::{Core, Page, PageRequest};
-use protector_ports::{GroupStamp, PeerInfo, RecoveryPoint, SiteHandover, TokenInfo, VolumeType};
+use protector_ports::{GroupStamp, PeerInfo, SiteHandover, TokenInfo, VolumeType};
 use protector_types::{
     Code, Fence, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
     ProjectId, Refusal, ReplicationPolicy, Secret, Site, SiteId, TenantMapping, TenantMappingId,
@@ -97,8 +97,10 @@ core_api! {
     fn set_policy(project: &ProjectId, group: GroupId, policy: NewPolicy) -> ReplicationPolicy;
     /// A group's policy.
     fn policy(project: &ProjectId, group: GroupId) -> ReplicationPolicy;
-    /// Accepts an action.
-    fn start_operation(caller: &Caller, project: &ProjectId, group: GroupId, request: ActionRequest) -> OperationRecord;
+    /// Does what an action asks.
+    fn act(caller: &Caller, project: &ProjectId, group: GroupId, request: ActionRequest) -> ActionAnswer;
+    /// What an action would do.
+    fn preview(project: &ProjectId, group: GroupId, request: ActionRequest) -> PlanPreview;
     /// The operations of a project.
     fn list_operations(project: &ProjectId, filter: OperationFilter, page: PageRequest) -> Page<OperationRecord>;
     /// One operation.
@@ -114,7 +116,7 @@ core_api! {
     /// This Protector's health.
     fn service_health() -> Vec<ComponentHealth>;
     /// Points on the target array, newest first.
-    fn recovery_points(project: &ProjectId, group: GroupId) -> Vec<RecoveryPoint>;
+    fn recovery_points(project: &ProjectId, group: GroupId) -> Vec<RecoveryPointDetail>;
     /// Who we are, for the peer.
     fn peer_info() -> PeerInfo;
     /// Takes a site's record from the peer.

@@ -49,6 +49,7 @@ fn tenants_and_administrators() -> OpenApiRouter<AppState> {
         .routes(routes!(policies::show, policies::set))
         .routes(routes!(actions::act))
         .routes(routes!(actions::sync))
+        .routes(routes!(actions::plan))
         .routes(routes!(replication::consistency_group))
         .routes(routes!(replication::recovery_points))
         .routes(routes!(replication::sync_status))

@@ -2,7 +2,8 @@
 
 use http::{HeaderName, Method};
 use protector_api_types::{
-    ActionParamsBody, EventView, EventsBody, OperationBody, OperationView, OperationsBody,
+    ActionParamsBody, EventView, EventsBody, Microversion, OperationBody, OperationView,
+    OperationsBody, PARAMS, PlanBody, PlanView,
 };
 use protector_http::CallKind;
 use protector_types::{Action, GroupId, OperationId, OperationStatus, OperationType, ProjectId};
@@ -64,6 +65,23 @@ impl ProtectorClient {
         let answer = self.send(Method::POST, &path, kind, Some(&body), &headers).await?;
         let body: OperationBody = self.read(&answer)?;
         Ok(body.operation)
+    }
+
+    /// What an action would do; touches nothing.
+    ///
+    /// # Errors
+    /// The API's, exactly those of the action itself.
+    pub async fn plan(
+        &self,
+        project: &ProjectId,
+        group: GroupId,
+        action: Action,
+        params: &ActionParamsBody,
+    ) -> ClientResult<PlanView> {
+        let path = format!("{}/plan", group_path(project, group));
+        let body: PlanBody =
+            self.post(&path, Some(&json!({ action.as_str(): given(params) }))).await?;
+        Ok(body.plan)
     }
 
     /// Takes a group snapshot and ships it.
@@ -150,6 +168,12 @@ fn given(params: &ActionParamsBody) -> Value {
         if flag {
             map.insert(name.into(), true.into());
         }
+    }
+    // Those of 1.3 leave themselves out when they say nothing.
+    if let Ok(Value::Object(later)) = serde_json::to_value(params) {
+        let is_base =
+            |name: &str| PARAMS.iter().any(|p| p.name == name && p.since < Microversion::V1_3);
+        map.extend(later.into_iter().filter(|(name, _)| !is_base(name)));
     }
     Value::Object(map)
 }

@@ -3,16 +3,20 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use protector_store::{Accepted, GroupGate, NewOperation, OperationFilter, PageRequest, Scope};
+use protector_store::{Accepted, GroupGate, NewOperation, OperationRow, Scope};
 use protector_types::{
-    Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationType, ProjectId,
-    Refusal, SiteId, SyncState, action_rule,
+    Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationStatus, OperationType,
+    ProjectId, ProtectionGroup, Refusal, SiteId, SyncState, action_rule,
 };
-use protector_workflow::{Journal as _, State};
+use protector_workflow::{Journal as _, Plan, State};
 
 use crate::{
-    ActionParams, ActionRequest, Caller, Core, OperationRecord, PlanRequest, errors, health,
+    ActionAnswer, ActionParams, ActionRequest, Caller, Core, OperationRecord, PlanPreview,
+    PlanRequest,
+    admission::{self, Situation},
+    errors, health,
     operations::record,
+    preview,
 };
 
 /// What a forced failover ends, running or parked.
@@ -41,10 +45,7 @@ pub fn resolve(request: &ActionRequest) -> Result<OperationType, Refusal> {
         Action::SyncVolumes => OperationType::SyncVolumes,
         Action::Reprotect => OperationType::Reprotect,
         other => {
-            return Err(Refusal::new(
-                Code::PlanRefused,
-                format!("This release of Protector does not support the action {other} yet"),
-            ));
+            return bad(format!("{other}: starts no operation of its own"));
         }
     };
     if params.recovery_point.is_some() && operation == OperationType::Failover && !params.force {
@@ -57,43 +58,66 @@ pub fn resolve(request: &ActionRequest) -> Result<OperationType, Refusal> {
     if params.force && operation != OperationType::Failover {
         return bad(format!("force: not a parameter of {}", request.action));
     }
+    if params.allow_partial && !params.force {
+        return bad(
+            "allow_partial: only together with force; without it every member is moved".into()
+        );
+    }
+    if params.preserve_addresses && operation != OperationType::TestFailover {
+        return bad(
+            "preserve_addresses: only for a drill; a failover keeps addresses by itself".into()
+        );
+    }
     Ok(operation)
 }
 
-/// Whether a group in this status accepts the operation. Pure; the founding document's sentences.
-///
-/// # Errors
-/// GroupWrongState naming the state and what is allowed in it.
-pub fn check_state(operation: OperationType, status: GroupStatus) -> Result<(), Refusal> {
-    let rule = action_rule(operation);
-    if rule.allowed_in.contains(&status) {
-        return Ok(());
-    }
-    let allowed_here: Vec<&str> = OperationType::ALL
-        .iter()
-        .filter(|o| action_rule(**o).allowed_in.contains(&status))
-        .map(|o| o.as_str())
-        .collect();
-    let needed = match operation {
-        OperationType::Failback => "failed_over".to_owned(),
-        _ => rule.allowed_in.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" or "),
-    };
-    let allowed_here =
-        if allowed_here.is_empty() { "nothing".to_owned() } else { allowed_here.join(", ") };
-    Err(Refusal::new(
-        Code::GroupWrongState,
-        format!(
-            "Protection Group is not in {needed} state: it is {status}; allowed in {status}: {allowed_here}"
-        ),
-    ))
+/// What is to be started, after resolution.
+pub(crate) struct Start {
+    /// Resolved type.
+    pub operation: OperationType,
+    /// With what.
+    pub params: ActionParams,
+    /// The ended operation that this one repeats.
+    pub retried: Option<OperationRow>,
+}
+
+/// A start that may be made now, with its plan.
+struct Ready {
+    id: OperationId,
+    document: GroupDocument,
+    /// `None`: gathering facts takes longer than a request may.
+    plan: Option<Plan>,
 }
 
 impl Core {
+    /// Does what an action asks: starts an operation, or speaks to one.
+    ///
+    /// # Errors
+    /// As [`Core::start_operation`], [`Core::ask`] and [`Core::reset_status`].
+    pub async fn act(
+        &self,
+        caller: &Caller,
+        project: &ProjectId,
+        id: GroupId,
+        request: ActionRequest,
+    ) -> Result<ActionAnswer, Refusal> {
+        match request.action {
+            Action::Cancel | Action::Retry | Action::Skip | Action::Abandon => {
+                self.ask(caller, project, id, request).await.map(ActionAnswer::operation)
+            }
+            Action::ResetStatus => self.reset_status(caller, project, id, &request.params).await,
+            _ => self
+                .start_operation(caller, project, id, request)
+                .await
+                .map(ActionAnswer::operation),
+        }
+    }
+
     /// Accepts an action as an operation.
     ///
     /// # Errors
     /// GroupWrongState, GroupBusy, Quarantined, PolicyMissing, NoMembers, PeerUnreachable, OutOfSync, PlanRefused with
-    /// every reason, IdempotencyMismatch.
+    /// every reason, PlanChanged, IdempotencyMismatch.
     pub async fn start_operation(
         &self,
         caller: &Caller,
@@ -105,50 +129,66 @@ impl Core {
         if let Some(replayed) = self.replayed(project, &request).await? {
             return Ok(replayed);
         }
-        let document = self
-            .store
-            .group_document(&Scope::Project(project.clone()), id)
-            .await
-            .map_err(errors::store)?;
-        let group = &document.group;
-        let forced = request.params.force;
-        if forced {
-            self.require_survivor(group).await?;
+        let start = Start { operation, params: request.params.clone(), retried: None };
+        self.start_or_replay(caller, project, id, start, &request).await
+    }
+
+    /// Of two equal requests at once, the one that comes second may meet the first one's operation as the group's
+    /// holder: then it is answered with that operation, not refused because of it.
+    pub(crate) async fn start_or_replay(
+        &self,
+        caller: &Caller,
+        project: &ProjectId,
+        id: GroupId,
+        start: Start,
+        request: &ActionRequest,
+    ) -> Result<OperationRecord, Refusal> {
+        let started = self.start(caller, project, id, start, request.idempotency.clone()).await;
+        match started {
+            Err(refusal) => match self.replayed(project, request).await? {
+                Some(replayed) => Ok(replayed),
+                None => Err(refusal),
+            },
+            started => started,
         }
-        admit(operation, forced, &document)?;
-        if !forced && !self.needs_no_peer(operation, id).await? {
-            self.require_in_sync(&document).await?;
+    }
+
+    async fn start(
+        &self,
+        caller: &Caller,
+        project: &ProjectId,
+        id: GroupId,
+        start: Start,
+        idempotency: Option<(String, String)>,
+    ) -> Result<OperationRecord, Refusal> {
+        // Who names a plan has waited for it once already.
+        let patience = start.params.plan_hash.is_none().then_some(PLANNING_PATIENCE);
+        let ready = self.prepare(project, id, &start, patience).await?;
+        if let (Some(wanted), Some(plan)) = (&start.params.plan_hash, &ready.plan) {
+            self.require_same_plan(wanted, &start, &ready.document, ready.id, plan)?;
         }
-        let operation_id = OperationId::generate();
-        let plan_request =
-            self.plan_request(operation_id, operation, &request.params, &document, None).await?;
-        let plan = tokio::select! {
-            plan = self.planner.plan(&plan_request) => Some(plan?),
-            () = tokio::time::sleep(PLANNING_PATIENCE) => None,
-        };
-        let (source, target) = direction(operation, &document);
+        let (source, target) = direction(&start, &ready.document);
         let new = NewOperation {
-            id: operation_id,
+            id: ready.id,
             project_id: project.clone(),
             group_id: id,
-            operation_type: operation,
+            operation_type: start.operation,
             source_site_id: source,
             target_site_id: target,
-            params: serde_json::to_value(&request.params).unwrap_or_default(),
-            plan,
+            params: serde_json::to_value(&start.params).unwrap_or_default(),
+            plan: ready.plan.map(preview::without_preview),
             user_id: caller.user_id.clone(),
             request_id: caller.request_id.clone(),
-            retry_of: None,
-            idempotency: request.idempotency.clone(),
+            retry_of: start.retried.as_ref().map(|row| row.id),
+            idempotency,
         };
-        let rule = action_rule(operation);
         let gate = GroupGate {
-            expected_version: group.version,
-            allowed_in: rule.allowed_in.to_vec(),
-            running: rule.running,
-            supersedes: if forced { SUPERSEDED.to_vec() } else { Vec::new() },
-            holder_result: match group.current_operation_id {
-                Some(holder) if forced => self.result_so_far(holder).await?,
+            expected_version: ready.document.group.version,
+            allowed_in: allowed_in(&start),
+            running: action_rule(start.operation).running,
+            supersedes: if start.params.force { SUPERSEDED.to_vec() } else { Vec::new() },
+            holder_result: match ready.document.group.current_operation_id {
+                Some(holder) if start.params.force => self.result_so_far(holder).await?,
                 _ => None,
             },
         };
@@ -158,8 +198,9 @@ impl Core {
             Accepted::Replayed(row) => Ok(record(row)),
             Accepted::New { operation, .. } => {
                 tracing::info!(operation = %operation.id, group = %id, user = %caller.user_id, "operation accepted");
+                self.ring(operation.id);
                 // The document of a forced operation waits for `sync-force`, and its peer is most likely dead.
-                if !forced {
+                if !start.params.force {
                     self.push_soon(id).await;
                 }
                 Ok(record(operation))
@@ -168,10 +209,7 @@ impl Core {
     }
 
     /// A forced failover is driven by the site that survives.
-    async fn require_survivor(
-        &self,
-        group: &protector_types::ProtectionGroup,
-    ) -> Result<(), Refusal> {
+    async fn require_survivor(&self, group: &ProtectionGroup) -> Result<(), Refusal> {
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         if local != group.current_primary_site_id {
             return Ok(());
@@ -187,26 +225,6 @@ impl Core {
                 name(group.other_site(local))
             ),
         ))
-    }
-
-    /// After a forced failover the peer is most likely dead, and its site's drill can be removed without it.
-    async fn needs_no_peer(&self, operation: OperationType, id: GroupId) -> Result<bool, Refusal> {
-        if operation != OperationType::TestCleanup {
-            return Ok(false);
-        }
-        let filter = OperationFilter {
-            group_id: Some(id),
-            operation_type: Some(OperationType::Failover),
-            ..OperationFilter::default()
-        };
-        let page = PageRequest::default();
-        let failovers = self
-            .store
-            .list_operations(&Scope::System, &filter, &page)
-            .await
-            .map_err(errors::store)?;
-        let newest = failovers.items.iter().max_by_key(|row| row.created_at);
-        Ok(newest.is_some_and(|row| !row.remote && row.params["force"] == true))
     }
 
     /// What an operation has done so far, as its record would show it. `None`: it is not known here.
@@ -226,7 +244,90 @@ impl Core {
         Ok(Some(definition.result_data(&state)))
     }
 
-    async fn replayed(
+    /// Everything that speaks against a start, and its plan. Changes nothing.
+    async fn prepare(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        start: &Start,
+        patience: Option<Duration>,
+    ) -> Result<Ready, Refusal> {
+        let document = self
+            .store
+            .group_document(&Scope::Project(project.clone()), id)
+            .await
+            .map_err(errors::store)?;
+        if start.params.force && start.retried.is_none() {
+            self.require_survivor(&document.group).await?;
+        }
+        let holder = self.holder_status(&document.group).await?;
+        admit(start, &document, holder)?;
+        if self.needs_peer(start, &document.group).await? {
+            self.require_in_sync(&document).await?;
+        }
+        let operation_id = OperationId::generate();
+        let retry_of = start.retried.as_ref().map(|row| row.id);
+        let request = self
+            .plan_request(operation_id, start.operation, &start.params, &document, retry_of)
+            .await?;
+        let plan = match patience {
+            None => Some(self.planner.plan(&request).await?),
+            Some(patience) => tokio::select! {
+                plan = self.planner.plan(&request) => Some(plan?),
+                () = tokio::time::sleep(patience) => None,
+            },
+        };
+        Ok(Ready { id: operation_id, document, plan })
+    }
+
+    /// Forced operations need no peer, nor does the cleanup of a drill after one (1-product.md section 5).
+    async fn needs_peer(&self, start: &Start, group: &ProtectionGroup) -> Result<bool, Refusal> {
+        if start.params.force {
+            return Ok(false);
+        }
+        if start.operation != OperationType::TestCleanup {
+            return Ok(true);
+        }
+        let last = self.recent_operations(group.id, Some(OperationType::Failover), 1).await?;
+        let forced = last.first().is_some_and(|row| row.params["force"] == true);
+        Ok(!forced)
+    }
+
+    /// What an action would do, step by step. Touches nothing.
+    ///
+    /// # Errors
+    /// Exactly those of the action itself.
+    pub async fn preview(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        request: ActionRequest,
+    ) -> Result<PlanPreview, Refusal> {
+        let start = match request.action {
+            Action::Retry => {
+                let scope = Scope::Project(project.clone());
+                let group = self.store.group(&scope, id).await.map_err(errors::store)?;
+                let ended = self.ended_operation(&scope, &group, &request.params).await?;
+                self.retry_of(&group, ended, &request.params).await?
+            }
+            _ => Start {
+                operation: resolve(&request)?,
+                params: request.params.clone(),
+                retried: None,
+            },
+        };
+        let ready = self.prepare(project, id, &start, None).await?;
+        let Some(plan) = &ready.plan else {
+            return Err(Refusal::new(Code::Internal, "a plan without patience has no plan"));
+        };
+        if let Some(wanted) = &start.params.plan_hash {
+            self.require_same_plan(wanted, &start, &ready.document, ready.id, plan)?;
+        }
+        let route = direction(&start, &ready.document);
+        self.describe_plan(&start, &ready.document, ready.id, plan, route).await
+    }
+
+    pub(crate) async fn replayed(
         &self,
         project: &ProjectId,
         request: &ActionRequest,
@@ -309,7 +410,7 @@ impl Core {
         })?;
         let request =
             self.plan_request(id, row.operation_type, &params, &document, row.retry_of).await?;
-        self.planner.plan(&request).await
+        self.planner.plan(&request).await.map(preview::without_preview)
     }
 }
 
@@ -320,28 +421,28 @@ fn policy_missing() -> Refusal {
     )
 }
 
+/// The statuses from which it may start: a partial failover is completed by a retry.
+fn allowed_in(start: &Start) -> Vec<GroupStatus> {
+    let mut allowed = action_rule(start.operation).allowed_in.to_vec();
+    if start.retried.is_some() && start.operation == OperationType::Failover {
+        allowed.push(GroupStatus::FailedOverPartial);
+    }
+    allowed
+}
+
 /// What the group itself says about starting. Pure.
-fn admit(operation: OperationType, forced: bool, document: &GroupDocument) -> Result<(), Refusal> {
+fn admit(
+    start: &Start,
+    document: &GroupDocument,
+    holder: Option<OperationStatus>,
+) -> Result<(), Refusal> {
     let group = &document.group;
-    // In `active` only what a forced failover supersedes can hold the group; the store looks once more.
-    let superseded = forced && group.status == GroupStatus::Active;
-    if let Some(holder) = group.current_operation_id.filter(|_| !superseded) {
-        return Err(Refusal::new(
-            Code::GroupBusy,
-            format!(
-                "Operation {holder} holds the group (status {}); wait until it has ended",
-                group.status
-            ),
-        ));
-    }
-    check_state(operation, group.status)?;
-    check_drill(operation, group.active_test_operation_id)?;
-    if let Some(reason) = &group.quarantine {
-        return Err(Refusal::new(
-            Code::Quarantined,
-            format!("The group is read-only at this site: {reason}"),
-        ));
-    }
+    let completes = start.retried.is_some()
+        && group.current_operation_id.is_none()
+        && group.status == GroupStatus::FailedOverPartial
+        && start.operation == OperationType::Failover;
+    let action = if completes { Action::Retry } else { admission::action_of(start.operation) };
+    admission::admit(action, start.params.force, &Situation::of(group, holder))?;
     if document.policy.is_none() {
         return Err(policy_missing());
     }
@@ -351,27 +452,13 @@ fn admit(operation: OperationType, forced: bool, document: &GroupDocument) -> Re
     Ok(())
 }
 
-/// One drill at a time, and no cleanup without one. Pure.
-fn check_drill(operation: OperationType, open: Option<OperationId>) -> Result<(), Refusal> {
-    match (operation, open) {
-        (OperationType::TestFailover, Some(drill)) => Err(Refusal::new(
-            Code::GroupBusy,
-            format!("The drill {drill} is still open; remove what it made with test_cleanup first"),
-        )),
-        (OperationType::TestCleanup, None) => Err(Refusal::new(
-            Code::GroupWrongState,
-            "No drill of the group is open: there is nothing to clean up",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// From and to. Only a failback goes to where the group was created.
-fn direction(operation: OperationType, document: &GroupDocument) -> (SiteId, SiteId) {
+/// From and to. Only a failback goes to where the group was created; a retry goes the way of what it repeats.
+fn direction(start: &Start, document: &GroupDocument) -> (SiteId, SiteId) {
     let group = &document.group;
-    match operation {
-        OperationType::Failback => (group.current_primary_site_id, group.primary_site_id),
-        _ => (group.current_primary_site_id, group.current_secondary_site_id()),
+    match (&start.retried, start.operation) {
+        (Some(retried), _) => (retried.source_site_id, retried.target_site_id),
+        (None, OperationType::Failback) => (group.current_primary_site_id, group.primary_site_id),
+        (None, _) => (group.current_primary_site_id, group.current_secondary_site_id()),
     }
 }
 
@@ -389,31 +476,5 @@ mod tests {
         assert_eq!(resolve(&request(Action::Failover, params)), Ok(OperationType::TestFailover));
         let both = ActionParams { retain_primary: true, force: true, ..ActionParams::default() };
         assert!(resolve(&request(Action::Failover, both)).is_err());
-    }
-
-    #[test]
-    fn every_cell_of_the_state_table_answers_as_documented() {
-        for &operation in OperationType::ALL {
-            for &status in GroupStatus::ALL {
-                let allowed = action_rule(operation).allowed_in.contains(&status);
-                match check_state(operation, status) {
-                    Ok(()) => assert!(allowed, "{operation} in {status}"),
-                    Err(refusal) => {
-                        assert!(!allowed, "{operation} in {status}");
-                        assert_eq!(refusal.code, Code::GroupWrongState);
-                        assert!(refusal.detail.contains(status.as_str()), "{refusal}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn failback_has_the_documented_sentence() {
-        let refusal = check_state(OperationType::Failback, GroupStatus::Active).unwrap_err();
-        assert!(
-            refusal.detail.starts_with("Protection Group is not in failed_over state"),
-            "{refusal}"
-        );
     }
 }

@@ -105,6 +105,7 @@ impl Observation<'_> {
             spec: server_spec(server, public_key, server_group, ports),
             volumes: member_volumes(server, &volumes, self.site, placements),
             observed_at: now,
+            abandoned: None,
         })
     }
 

@@ -336,7 +336,12 @@ impl Core {
         if group.status != GroupStatus::Active {
             return Err(Refusal::new(
                 Code::GroupWrongState,
-                format!("The group is {}; it can be deleted only when it is active", group.status),
+                format!(
+                    "The group is {}; it can be deleted only when it is active; allowed in {}: {}",
+                    group.status,
+                    group.status,
+                    crate::admission::allowed(&crate::admission::Situation::of(&group, None))
+                ),
             ));
         }
         if let Some(drill) = group.active_test_operation_id {
@@ -354,6 +359,50 @@ impl Core {
             .map_err(|_| Refusal::peer_unreachable())?;
         peer.delete_group(id).await.map_err(|_| Refusal::peer_unreachable())?;
         self.store.delete_group(id, Some(group.version)).await.map_err(errors::store)
+    }
+
+    /// Deletes a group of which the other site is lost for good, at this site alone, whatever its status: nobody is asked
+    /// there, and a copy that comes back with it has to be deleted there the same way. Never a volume, never a server,
+    /// and no replicated snapshot: they may be the last copy.
+    ///
+    /// # Errors
+    /// GroupBusy while an operation of this site drives it.
+    pub async fn detach_group(
+        &self,
+        caller: &Caller,
+        project: &ProjectId,
+        id: GroupId,
+        if_match: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let group =
+            self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+        if let Some(version) = if_match.filter(|version| *version != group.version) {
+            let detail =
+                format!("The group is at version {}, not {version}; read it again", group.version);
+            return Err(Refusal::new(Code::VersionMismatch, detail));
+        }
+        if let Some(holder) = group.current_operation_id {
+            let row = self.store.operation(&Scope::System, holder).await;
+            let driven_here = row.is_ok_and(|row| !row.remote && !row.status.is_terminal());
+            if driven_here {
+                return Err(Refusal::new(
+                    Code::GroupBusy,
+                    format!(
+                        "Operation {holder} of this site holds the group (status {}): `cancel` it, or `abandon` it if \
+                         it waits for a person",
+                        group.status
+                    ),
+                ));
+            }
+        }
+        let local = self.store.own_site_id().await.map_err(errors::store)?;
+        if group.current_primary_site_id == local
+            && let Err(refusal) = self.release_array_group(&group).await
+        {
+            tracing::warn!(group = %id, %refusal, "the array's protection group stays");
+        }
+        tracing::warn!(group = %id, name = %group.name, user = %caller.user_id, "group deleted without its peer");
+        self.store.delete_group(id, None).await.map_err(errors::store)
     }
 
     pub(crate) async fn groups_between(

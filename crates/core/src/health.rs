@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chrono::{DateTime, Utc};
 use protector_ports::RecoveryPoint;
 use protector_store::Scope;
 use protector_types::{
@@ -9,7 +10,8 @@ use protector_types::{
 };
 
 use crate::{
-    ComponentHealth, ConsistencyGroupDetail, ConsistencyVolume, Core, GroupHealth, errors, members,
+    ComponentHealth, ConsistencyGroupDetail, ConsistencyVolume, Core, GroupHealth,
+    RecoveryPointDetail, errors, members,
 };
 
 /// Patience with one part, in real time.
@@ -24,13 +26,16 @@ impl Core {
         &self,
         project: &ProjectId,
         id: GroupId,
-    ) -> Result<Vec<RecoveryPoint>, Refusal> {
+    ) -> Result<Vec<RecoveryPointDetail>, Refusal> {
         let document = self
             .store
             .group_document(&Scope::Project(project.clone()), id)
             .await
             .map_err(errors::store)?;
-        self.points(&document).await
+        let mut points = self.points(&document).await?;
+        points.sort_by_key(|point| std::cmp::Reverse(point.created));
+        let now = self.clock.now();
+        Ok(points.into_iter().map(|point| describe_point(point, &document, now)).collect())
     }
 
     async fn points(&self, document: &GroupDocument) -> Result<Vec<RecoveryPoint>, Refusal> {
@@ -106,7 +111,7 @@ impl Core {
     }
 
     /// The newest complete point that holds every volume of the group, or why there is none.
-    async fn newest_usable(
+    pub(crate) async fn newest_usable(
         &self,
         document: &GroupDocument,
     ) -> (Option<RecoveryPoint>, Option<String>) {
@@ -261,6 +266,35 @@ impl Core {
         }
         Ok(parts)
     }
+}
+
+/// What a point is good for. Volumes that joined the group after it are not in it.
+fn describe_point(
+    point: RecoveryPoint,
+    document: &GroupDocument,
+    now: DateTime<Utc>,
+) -> RecoveryPointDetail {
+    let source = document.group.current_primary_site_id;
+    let (mut missing, mut size_gib) = (Vec::new(), 0);
+    for member in &document.members {
+        for volume in &member.volumes {
+            match volume.placements.get(&source) {
+                Some(placement) if point.volumes.contains(&placement.array_volume) => {
+                    size_gib += volume.size_gib;
+                }
+                _ => missing.push(format!("{} {}", member.spec.name, volume.device)),
+            }
+        }
+    }
+    let unusable = if point.completed.is_none() || point.progress_milli < 1000 {
+        Some("its transfer to the target array is not complete".to_owned())
+    } else if missing.is_empty() {
+        None
+    } else {
+        Some(format!("it does not hold every volume of the group: {} missing", missing.join(", ")))
+    };
+    let age_seconds = u64::try_from((now - point.created).num_seconds()).unwrap_or(0);
+    RecoveryPointDetail { point, unusable, age_seconds, size_gib }
 }
 
 /// Names of sites, for messages.

@@ -2,6 +2,8 @@
 //! admission as pure functions; and the `Planner` trait through which an accepted action becomes a plan.
 
 pub mod actions;
+pub mod admission;
+mod controls;
 mod earlier;
 mod errors;
 pub mod facts;
@@ -14,6 +16,8 @@ pub mod operations;
 pub mod peer;
 pub mod planner;
 pub mod policies;
+pub mod preview;
+pub mod reset;
 pub mod service;
 pub mod sites;
 pub mod tenant_mappings;

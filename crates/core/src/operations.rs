@@ -1,17 +1,24 @@
 //! Reading operations: records, lists and events.
 
 use protector_store::{OperationRow, Page, PageRequest, Scope};
-use protector_types::{Code, OperationId, ProjectId, Refusal};
-use protector_workflow::{Entry, EntryKind, Plan};
+use protector_types::{Code, OperationId, OperationStatus, OperationType, ProjectId, Refusal};
+use protector_workflow::{Ask, Entry, EntryKind, Plan, Request};
 
 use crate::{Core, OperationEvent, OperationFilter, OperationRecord, errors};
 
+/// `retain_primary` is false unless it is given: who forgets it is told.
+pub(crate) const PRIMARY_STOPS: &str = "retain_primary is false: the servers at the current primary are stopped for the \
+     drill and started again by its test_cleanup";
+
 /// A stored row as clients see it.
 pub fn record(row: OperationRow) -> OperationRecord {
+    let mut warnings = advice(&row);
+    let status = status(&row);
+    warnings.extend(row.view.warnings);
     OperationRecord {
         id: row.id,
         operation_type: row.operation_type,
-        status: row.status,
+        status,
         progress: row.progress,
         protection_group_id: row.group_id,
         project_id: row.project_id,
@@ -23,11 +30,30 @@ pub fn record(row: OperationRow) -> OperationRecord {
         steps_completed: row.view.steps_completed,
         steps_failed: row.view.steps_failed,
         result_data: row.result_data,
-        warnings: row.view.warnings,
+        warnings,
         stages: row.view.stages,
         user_id: row.user_id,
         request_id: row.request_id,
+        retry_of: row.retry_of,
     }
+}
+
+/// A request to cancel that no engine has heard yet shows at once.
+fn status(row: &OperationRow) -> OperationStatus {
+    let open = matches!(row.status, OperationStatus::Pending | OperationStatus::Running);
+    let requests: Vec<Request> =
+        row.control.clone().and_then(|json| serde_json::from_value(json).ok()).unwrap_or_default();
+    match requests.iter().any(|request| request.ask == Ask::Cancel) {
+        true if open => OperationStatus::Cancelling,
+        _ => row.status,
+    }
+}
+
+/// What a person should know of the request itself.
+fn advice(row: &OperationRow) -> Vec<String> {
+    let flag = |name: &str| row.params.get(name).and_then(serde_json::Value::as_bool) == Some(true);
+    let stops = row.operation_type == OperationType::TestFailover && !flag("retain_primary");
+    stops.then(|| PRIMARY_STOPS.to_owned()).into_iter().collect()
 }
 
 impl Core {
@@ -138,6 +164,21 @@ fn describe(kind: &EntryKind) -> (&'static str, Option<String>, String) {
             ("undo_failed", Some(step.clone()), error.to_string())
         }
         EntryKind::Parked { reason, step } => ("parked", step.clone(), reason.clone()),
+        EntryKind::Asked { request, refused } => {
+            let (word, by) = (request.ask.word(), &request.by);
+            let step = match &request.ask {
+                Ask::Skip { step, .. } => Some(step.clone()),
+                _ => None,
+            };
+            let message = match (refused, &request.ask) {
+                (Some(why), _) => format!("{word} by {by}, refused: {why}"),
+                (None, Ask::Skip { reason, .. } | Ask::Abandon { reason }) => {
+                    format!("{word} by {by}: {reason}")
+                }
+                (None, _) => format!("{word} by {by}"),
+            };
+            ("asked", step, message)
+        }
         EntryKind::Resumed { by } => ("resumed", None, format!("by {by}")),
         EntryKind::Skipped { step, reason, by } => {
             ("skipped", Some(step.clone()), format!("by {by}: {reason}"))

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use protector_ports::Fabric;
 use protector_store::Store;
-use protector_types::Clock;
+use protector_types::{Clock, OperationId};
+use tokio::sync::broadcast;
 
-use crate::Planner;
+use crate::{Planner, preview::Remembered};
+
+/// So many rings may wait for a slow listener; who misses some looks at everything.
+const BELL_DEPTH: usize = 64;
 
 /// Everything `api` and `engine` ask of the product. Cheap to clone.
 #[derive(Clone)]
@@ -15,6 +20,8 @@ pub struct Core {
     pub(crate) fabric: Arc<dyn Fabric>,
     pub(crate) planner: Arc<dyn Planner>,
     pub(crate) clock: Arc<dyn Clock>,
+    bell: broadcast::Sender<OperationId>,
+    pub(crate) previews: Arc<Mutex<Remembered>>,
 }
 
 impl Core {
@@ -25,7 +32,19 @@ impl Core {
         planner: Arc<dyn Planner>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, fabric, planner, clock }
+        let bell = broadcast::Sender::new(BELL_DEPTH);
+        Self { store, fabric, planner, clock, bell, previews: Arc::default() }
+    }
+
+    /// Rung for an operation that is new or of which a person asked something: an engine in this process hears it at
+    /// once, others look by themselves.
+    pub fn bell(&self) -> broadcast::Receiver<OperationId> {
+        self.bell.subscribe()
+    }
+
+    pub(crate) fn ring(&self, operation: OperationId) {
+        // Without an engine in this process nobody listens.
+        let _ = self.bell.send(operation);
     }
 
     /// The planner, for the engine.

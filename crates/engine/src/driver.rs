@@ -1,18 +1,18 @@
 //! Drives one claimed operation: heartbeat, plan, executor, end.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use protector_store::{Scope, StoreError};
+use protector_store::{NewRequest, Scope, StoreError};
 use protector_types::{Code, DomainEffect, OperationId, OperationStatus, Refusal};
 use protector_workflow::{
-    Control, Definition, DynStep, EntryKind, Executor, ExecutorConfig, Journal, Lease, NewEntry,
-    Plan, RunEnd, State,
+    Ask, Control, Definition, DynStep, EntryKind, Executor, ExecutorConfig, Journal, Lease, Mode,
+    NewEntry, Plan, RunEnd, State,
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::Engine;
+use crate::{Engine, rung};
 
 /// One operation in this engine's hands.
 pub(crate) struct Driver {
@@ -27,33 +27,39 @@ impl Driver {
         let lease = Lease::new(self.fence, self.engine.clock().clone(), self.engine.config.lease);
         let stop = CancellationToken::new();
         let (sender, controls) = mpsc::unbounded_channel();
+        let heart = Heart {
+            engine: self.engine.clone(),
+            operation: self.operation,
+            lease: lease.clone(),
+            sender: sender.clone(),
+            carried: BTreeSet::new(),
+        };
         // Ends with this driver, however that ends: a beat without a driver would keep others from taking over.
-        let heart = AbortOnDropHandle::new(tokio::spawn(heartbeat(
-            self.engine.clone(),
-            self.operation,
-            lease.clone(),
-            sender,
+        let heart = AbortOnDropHandle::new(tokio::spawn(heart.run(
             control,
+            self.engine.core.bell(),
             stop.clone(),
         )));
-        let end = self.execute(&lease, controls).await;
+        let end = self.execute(&lease, Wire { sender, controls }).await;
         stop.cancel();
         let _ = heart.await;
         self.after(&end).await;
         self.operation
     }
 
-    async fn execute(&self, lease: &Lease, controls: mpsc::UnboundedReceiver<Control>) -> RunEnd {
-        let plan = match self.plan(lease).await {
+    async fn execute(&self, lease: &Lease, mut wire: Wire) -> RunEnd {
+        let plan = match self.plan(lease, &mut wire).await {
             Ok(plan) => Arc::new(plan),
             Err(end) => return end,
         };
         let core = &self.engine.core;
-        let Some(definition) = core.planner().definition(&plan.definition, plan.version) else {
-            return self.park_unknown(&plan, lease).await;
-        };
-        if let Err(end) = self.resume_if_asked(&plan, &definition, lease).await {
+        let known = core.planner().definition(&plan.definition, plan.version);
+        let definition = known.clone().unwrap_or_else(|| Arc::new(Unknown));
+        if let Err(end) = self.attend(&plan, definition.as_ref(), lease).await {
             return end;
+        }
+        if known.is_none() {
+            return self.park_unknown(&plan, lease).await;
         }
         let executor = Executor {
             operation: self.operation,
@@ -66,18 +72,22 @@ impl Driver {
             config: ExecutorConfig::default(),
             engine: self.engine.id.clone(),
         };
-        executor.run(plan, controls).await
+        executor.run(plan, wire.controls).await
     }
 
     /// The stored plan; or, for an operation that was accepted before it could be planned, a new one.
-    async fn plan(&self, lease: &Lease) -> Result<Plan, RunEnd> {
+    async fn plan(&self, lease: &Lease, wire: &mut Wire) -> Result<Plan, RunEnd> {
         let core = &self.engine.core;
         match core.store().load_plan(self.operation).await {
             Ok(plan) => return Ok(plan),
             Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(RunEnd::JournalLost(error.to_string())),
         }
-        let plan = match core.plan_accepted(self.operation).await {
+        let planned = tokio::select! {
+            planned = core.plan_accepted(self.operation) => planned,
+            end = self.stopped_while_planning(wire) => return Err(end),
+        };
+        let plan = match planned {
             Ok(plan) => plan,
             Err(refusal) if refusal.code == Code::Unavailable => {
                 return Err(RunEnd::JournalLost(refusal.to_string()));
@@ -91,6 +101,34 @@ impl Driver {
         }
     }
 
+    /// Completes when an operation that is still being planned is cancelled or let go: nothing of it has begun.
+    async fn stopped_while_planning(&self, wire: &mut Wire) -> RunEnd {
+        let mut others = Vec::new();
+        let end = loop {
+            match wire.controls.recv().await {
+                Some(Control::Release) => break RunEnd::Released,
+                Some(Control::Ask(request)) if request.ask == Ask::Cancel => {
+                    let us = Some((self.engine.id.as_str(), self.fence));
+                    let store = self.engine.core.store();
+                    let new =
+                        NewRequest { request, project_id: String::new().into(), idempotency: None };
+                    match store.cancel_pending(self.operation, &new, us).await {
+                        Ok(Some(row)) => break RunEnd::Ended(row.status),
+                        Ok(None) => break RunEnd::Fenced,
+                        Err(error) => break RunEnd::JournalLost(error.to_string()),
+                    }
+                }
+                Some(other) => others.push(other),
+                None => std::future::pending::<()>().await,
+            }
+        };
+        for control in others {
+            // The receiver is ours and open.
+            let _ = wire.sender.send(control);
+        }
+        end
+    }
+
     async fn refused(&self, refusal: &Refusal) -> Result<Plan, RunEnd> {
         let core = &self.engine.core;
         let row = core
@@ -101,11 +139,12 @@ impl Driver {
         Ok(core.planner().refused(row.operation_type, row.group_id, refusal))
     }
 
-    /// A parked operation goes on only when a person asked for it.
-    async fn resume_if_asked(
+    /// A parked operation goes on, or ends, only when a person asked for it. One that is not parked is left to the
+    /// executor, which hears requests by itself.
+    async fn attend(
         &self,
         plan: &Arc<Plan>,
-        definition: &Arc<dyn Definition>,
+        definition: &dyn Definition,
         lease: &Lease,
     ) -> Result<(), RunEnd> {
         let store = self.engine.core.store();
@@ -115,21 +154,25 @@ impl Driver {
         if state.status() != OperationStatus::NeedsAttention {
             return Ok(());
         }
-        let asked = store
-            .take_control(self.operation, &self.engine.id, self.fence)
-            .await
-            .map_err(|e| lost(e.to_string()))?;
-        let Some(by) = asked
-            .as_ref()
-            .and_then(|c| c.get("retry"))
-            .and_then(|r| r.get("by"))
-            .and_then(Value::as_str)
-        else {
-            return Err(RunEnd::Parked(state.error_message().unwrap_or_default()));
-        };
-        let kind = EntryKind::Resumed { by: by.to_owned() };
-        state.apply(state.last_seq() + 1, &kind);
-        self.write(kind, &state, definition.as_ref(), lease).await
+        let requests = store.requests(self.operation).await.map_err(|e| lost(e.to_string()))?;
+        let (mut answers, mut effects) = (Vec::new(), Vec::new());
+        for request in requests {
+            for kind in state.answer(&request, definition) {
+                if matches!(kind, EntryKind::Ended { .. }) {
+                    effects = definition.on_abandon(&state);
+                }
+                state.apply(state.last_seq() + 1, &kind);
+                answers.push(kind);
+            }
+        }
+        if !answers.is_empty() {
+            self.write(answers, &effects, &state, definition, lease).await?;
+        }
+        match state.mode() {
+            Mode::Ended(status) => Err(RunEnd::Ended(*status)),
+            Mode::Parked { reason, .. } => Err(RunEnd::Parked(reason.clone())),
+            Mode::Forward | Mode::Unwinding(_) => Ok(()),
+        }
     }
 
     /// An unknown version is parked, never guessed at.
@@ -147,7 +190,7 @@ impl Driver {
             State::fold(Arc::new(plan.clone()), entries.iter().map(|e| (e.seq, &e.kind)));
         let kind = EntryKind::Parked { reason: reason.clone(), step: None };
         state.apply(state.last_seq() + 1, &kind);
-        match self.write(kind, &state, &Unknown, lease).await {
+        match self.write(vec![kind], &[], &state, &Unknown, lease).await {
             Ok(()) => RunEnd::Parked(reason),
             Err(end) => end,
         }
@@ -155,16 +198,17 @@ impl Driver {
 
     async fn write(
         &self,
-        kind: EntryKind,
+        kinds: Vec<EntryKind>,
+        effects: &[DomainEffect],
         state: &State,
         definition: &dyn Definition,
         lease: &Lease,
     ) -> Result<(), RunEnd> {
         let now = self.engine.clock().now();
         let summary = state.summary(now, definition);
-        let entry = NewEntry { at: now, kind };
+        let entries: Vec<_> = kinds.into_iter().map(|kind| NewEntry { at: now, kind }).collect();
         let store = self.engine.core.store();
-        match store.append(self.operation, lease.fence(), &[entry], &[], &summary).await {
+        match store.append(self.operation, lease.fence(), &entries, effects, &summary).await {
             Ok(_) => Ok(()),
             Err(protector_workflow::JournalError::Fenced { .. }) => Err(RunEnd::Fenced),
             Err(error) => Err(RunEnd::JournalLost(error.to_string())),
@@ -216,40 +260,85 @@ impl Driver {
     }
 }
 
+/// What the executor hears, and the other end of it.
+struct Wire {
+    sender: mpsc::UnboundedSender<Control>,
+    controls: mpsc::UnboundedReceiver<Control>,
+}
+
 /// Beats while the driver lives, renews the lease by what it *began*, and carries requests to the executor.
-async fn heartbeat(
+struct Heart {
     engine: Arc<Engine>,
     operation: OperationId,
     lease: Lease,
     sender: mpsc::UnboundedSender<Control>,
-    mut control: mpsc::UnboundedReceiver<Control>,
-    stop: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            () = engine.clock().sleep(engine.config.heartbeat) => {}
-            Some(control) = control.recv() => {
-                let _ = sender.send(control);
-                continue;
+    /// Requests that were carried; they wait in the database until the journal has them.
+    carried: BTreeSet<String>,
+}
+
+impl Heart {
+    async fn run(
+        mut self,
+        mut control: mpsc::UnboundedReceiver<Control>,
+        mut bell: broadcast::Receiver<OperationId>,
+        stop: CancellationToken,
+    ) {
+        let clock = self.engine.clock().clone();
+        let mut next = clock.monotonic() + self.engine.config.heartbeat;
+        self.carry().await;
+        loop {
+            tokio::select! {
+                () = clock.sleep(next.saturating_sub(clock.monotonic())) => {
+                    next = clock.monotonic() + self.engine.config.heartbeat;
+                    if !self.beat().await {
+                        return;
+                    }
+                }
+                rung = rung(&mut bell) => {
+                    if rung.is_some_and(|operation| operation != self.operation) {
+                        continue;
+                    }
+                }
+                Some(control) = control.recv() => {
+                    // The executor may just have ended.
+                    let _ = self.sender.send(control);
+                    continue;
+                }
+                () = stop.cancelled() => return,
             }
-            () = stop.cancelled() => return,
+            self.carry().await;
         }
-        let begun = engine.clock().monotonic();
-        match engine.core.store().heartbeat(operation, &engine.id, lease.fence()).await {
-            Ok(true) => lease.renew_from(begun, engine.config.lease),
+    }
+
+    /// False: the operation is not ours any more.
+    async fn beat(&self) -> bool {
+        let begun = self.engine.clock().monotonic();
+        let (id, fence) = (self.operation, self.lease.fence());
+        match self.engine.core.store().heartbeat(id, &self.engine.id, fence).await {
+            Ok(true) => self.lease.renew_from(begun, self.engine.config.lease),
             Ok(false) => {
-                lease.revoke();
-                return;
+                self.lease.revoke();
+                return false;
             }
             // The lease runs out by itself if this goes on.
-            Err(error) => tracing::warn!(%operation, %error, "heartbeat failed"),
+            Err(error) => tracing::warn!(operation = %id, %error, "heartbeat failed"),
         }
-        if let Ok(Some(request)) =
-            engine.core.store().take_control(operation, &engine.id, lease.fence()).await
-            && let Some(by) =
-                request.get("cancel").and_then(|c| c.get("by")).and_then(Value::as_str)
-        {
-            let _ = sender.send(Control::Cancel { by: by.to_owned() });
+        true
+    }
+
+    async fn carry(&mut self) {
+        let requests = match self.engine.core.store().requests(self.operation).await {
+            Ok(requests) => requests,
+            Err(error) => {
+                tracing::warn!(operation = %self.operation, %error, "cannot look for requests");
+                return;
+            }
+        };
+        for request in requests {
+            if self.carried.insert(request.id.clone()) {
+                // The executor may just have ended; then the request waits for the next one.
+                let _ = self.sender.send(Control::Ask(request));
+            }
         }
     }
 }

@@ -11,7 +11,10 @@ use std::{collections::HashMap, sync::Arc};
 use protector_core::Core;
 use protector_types::{Clock, OperationId};
 use protector_workflow::{CallScope, Control, FaultHook};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{broadcast, mpsc},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use config::EngineConfig;
@@ -30,6 +33,15 @@ pub struct Engine {
     pub hook: Arc<dyn FaultHook>,
     /// Lease check on the way out.
     pub scope: Arc<dyn CallScope>,
+}
+
+/// Completes when something is to be looked at: at one operation, or (a ring was missed) at all.
+pub(crate) async fn rung(bell: &mut broadcast::Receiver<OperationId>) -> Option<OperationId> {
+    match bell.recv().await {
+        Ok(operation) => Some(operation),
+        Err(broadcast::error::RecvError::Lagged(_)) => None,
+        Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+    }
 }
 
 /// What this engine drives right now.
@@ -59,10 +71,12 @@ impl Engine {
         )));
         let mut driven = Driven::default();
         let mut watch = Watch::new(engine.config.lease);
+        let mut bell = engine.core.bell();
         while !shutdown.is_cancelled() {
             engine.tick(&mut watch, &mut driven).await;
             tokio::select! {
                 () = engine.clock().sleep(engine.config.poll) => {}
+                _ = rung(&mut bell) => {}
                 () = shutdown.cancelled() => {}
             }
         }

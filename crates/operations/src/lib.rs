@@ -14,6 +14,7 @@ pub mod forced;
 pub mod kept;
 pub mod outcome;
 pub mod points;
+pub mod preview;
 pub mod rebuild;
 pub mod registry;
 pub mod replication;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protector_workflow::{DynStep, Erased, Step};
+use protector_workflow::{DynStep, Erased, IfLeft, Step};
 
 use crate::{deps::Deps, steps};
 
@@ -62,6 +62,38 @@ pub const STEPS: &[Entry] = &[
     ("expect_none", |_| with(steps::sweep::ExpectNone)),
     ("restart_server", |d| with(steps::restart_server::RestartServer(d.clone()))),
 ];
+
+/// What a kind leaves behind when it is not undone, or left out. A kind without a row counts as one that leaves a server
+/// which may write: a person who skips it has to say `force`, and an operation abandoned with it ends in `error`.
+pub const IF_LEFT: &[(&str, IfLeft)] = &[
+    ("recheck", IfLeft::Things),
+    ("stop_server", IfLeft::Fence),
+    ("lock_server", IfLeft::Fence),
+    ("record_connections", IfLeft::Things),
+    ("disconnect_volumes", IfLeft::Fence),
+    ("snapshot_group", IfLeft::Things),
+    ("await_replication", IfLeft::Things),
+    ("clone_volume", IfLeft::Things),
+    ("manage_volume", IfLeft::Things),
+    ("dress_volume", IfLeft::Things),
+    ("import_keypair", IfLeft::Things),
+    ("create_server_group", IfLeft::Things),
+    ("create_port", IfLeft::Things),
+    ("create_server", IfLeft::Writer),
+    ("settle_power", IfLeft::Writer),
+    // Left out, nobody has looked whether the source still writes.
+    ("verify_source", IfLeft::Fence),
+    ("swap_primary", IfLeft::Writer),
+    ("stop_schedule", IfLeft::Things),
+    ("push_group", IfLeft::Things),
+    ("barrier", IfLeft::Things),
+    ("refuse", IfLeft::Things),
+];
+
+/// See [`IF_LEFT`].
+pub fn if_left(kind: &str) -> IfLeft {
+    IF_LEFT.iter().find(|(name, _)| *name == kind).map_or(IfLeft::Writer, |(_, left)| *left)
+}
 
 /// The step of a kind.
 pub fn step(deps: &Deps, kind: &str) -> Option<Arc<dyn DynStep>> {

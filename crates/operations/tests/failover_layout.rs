@@ -53,6 +53,7 @@ fn member(group_id: GroupId, site: SiteId, name: &str, volumes: u32) -> Member {
         spec: ServerSpec { name: name.into(), ..ServerSpec::default() },
         volumes: (0..volumes).map(volume).collect(),
         observed_at: DateTime::UNIX_EPOCH,
+        abandoned: None,
     }
 }
 

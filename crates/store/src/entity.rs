@@ -82,6 +82,7 @@ entity!(member = "members" {
     spec: String,
     volumes: String,
     observed_at: String,
+    abandoned: Option<String>,
 });
 entity!(
     /// Which server is whose: a server is in one group at most.
@@ -135,6 +136,7 @@ entity!(operation = "operations" {
     heartbeat: i64,
     control: Option<String>,
     retry_of: Option<String>,
+    from_status: Option<String>,
     remote: bool,
 });
 entity!(

@@ -27,6 +27,7 @@ pub use repo::{
     leases::Claimable,
     operations::{Accepted, GroupGate, NewOperation, OperationFilter, OperationRow},
     outbox::OutboxRow,
+    requests::{NewRequest, Requested},
 };
 pub use scope::Scope;
 pub use vault::{Vault, VaultError};

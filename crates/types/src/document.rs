@@ -151,6 +151,22 @@ pub struct Member {
     pub volumes: Vec<MemberVolume>,
     /// When spec and volumes were last read from the cloud.
     pub observed_at: DateTime<Utc>,
+    /// A person gave it up after a partial failover: it is not waited for any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<Abandoned>,
+}
+
+/// Who gave a member up, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// The failover that could not rebuild it.
+    pub operation_id: OperationId,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// All metadata of a server that a rebuild elsewhere needs.

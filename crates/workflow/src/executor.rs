@@ -6,19 +6,16 @@ use protector_types::{Clock, OperationId, OperationStatus};
 use tokio::sync::mpsc;
 
 use crate::{
-    CallScope, Definition, EntryKind, FaultHook, Journal, Lease, Mode, Plan, State, commit,
+    CallScope, Definition, EntryKind, FaultHook, Journal, Lease, Mode, Plan, Request, State,
+    commit,
     run::{Batch, Run},
 };
 
-/// What a person asks of a running operation.
+/// What is asked of whoever drives an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
-    /// Stop and undo. While a step that cannot be taken back is under way its outcome decides first; once it is done
-    /// the request is void. It is not kept in the journal before it takes effect: repeat it to the next engine.
-    Cancel {
-        /// Who.
-        by: String,
-    },
+    /// A person's request. It is in the journal with the next commit; one that the journal has is passed over.
+    Ask(Request),
     /// The engine is being stopped: let go within its drain time, another one resumes.
     Release,
 }

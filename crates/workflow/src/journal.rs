@@ -9,7 +9,7 @@ use protector_types::{DomainEffect, OperationId, OperationStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Cause, StepError, View};
+use crate::{Cause, Request, StepError, View};
 
 /// What an entry says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,14 @@ pub enum EntryKind {
         reason: String,
         /// The step it is about.
         step: Option<String>,
+    },
+    /// A person asked for something. What came of it stands in the entries that follow, in the same commit.
+    Asked {
+        /// Who, for what.
+        request: Request,
+        /// Why nothing came of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
     /// A person let it go on after it was parked.
     Resumed {

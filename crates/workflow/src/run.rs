@@ -188,8 +188,11 @@ impl<'a> Run<'a> {
                 self.forward_stop.cancel();
                 self.all_stop.cancel();
             }
-            Control::Cancel { by } => {
-                self.state.want_cancel(&by);
+            Control::Ask(request) => {
+                let answer = self.state.answer(&request, self.executor.definition.as_ref());
+                for kind in answer {
+                    self.record(kind, batch);
+                }
                 // What is committed with this batch already knows of it.
                 if let Decision::BeginRollback(cause) = self.state.decide(&self.in_flight) {
                     self.begin_rollback(cause, batch);

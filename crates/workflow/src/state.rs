@@ -10,7 +10,7 @@ use protector_types::OperationStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{EntryKind, OnFailure, Outputs, Plan, StepError};
+use crate::{Ask, EntryKind, OnFailure, Outputs, Plan, Request, StepError};
 
 /// Why everything is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,8 +119,14 @@ pub struct State {
     left_behind: BTreeSet<usize>,
     /// Failed for their own branch only.
     pub(crate) isolated: BTreeSet<usize>,
-    /// A person wants it taken back; not in the journal until it is decided.
+    /// A person wants it taken back, as soon as that is possible.
     pub(crate) cancel: Option<Cause>,
+    /// Ids of the requests that the journal has.
+    pub(crate) answered: BTreeSet<String>,
+    /// A person gave up the rest: who, and why.
+    pub(crate) abandoned: Option<(String, String)>,
+    /// What a person should know that is about no step.
+    pub(crate) remarks: Vec<String>,
     pub(crate) running_per_stage: Vec<usize>,
     pub(crate) settled_per_stage: Vec<usize>,
     pub(crate) total_per_stage: Vec<usize>,
@@ -178,6 +184,9 @@ impl State {
             left_behind: BTreeSet::new(),
             isolated: BTreeSet::new(),
             cancel: None,
+            answered: BTreeSet::new(),
+            abandoned: None,
+            remarks: Vec::new(),
             running_per_stage: vec![0; plan.stages.len()],
             settled_per_stage: vec![0; plan.stages.len()],
             total_per_stage,
@@ -266,6 +275,11 @@ impl State {
         self.left_behind.contains(&index)
     }
 
+    /// True if the way forward no longer waits for this step.
+    pub(crate) fn is_settled(&self, index: usize) -> bool {
+        self.settled[index]
+    }
+
     /// True once a step that cannot be taken back is done.
     pub fn past_no_return(&self) -> bool {
         self.past_no_return
@@ -274,14 +288,6 @@ impl State {
     /// True while a step that cannot be taken back may or may not have had its effect.
     pub fn no_return_under_way(&self) -> bool {
         self.no_return_started > 0
-    }
-
-    /// A person asked to take everything back. It is decided as soon as that is possible, and forgotten once a step
-    /// that cannot be taken back is done, or with this value: who keeps the request has to repeat it to the next one.
-    pub fn want_cancel(&mut self, by: &str) {
-        if self.mode == Mode::Forward {
-            self.cancel = Some(Cause::Cancelled { by: by.to_owned() });
-        }
     }
 
     /// Applies one entry. Entries about unknown steps are ignored: a newer engine may have written them.
@@ -294,8 +300,10 @@ impl State {
             }
             EntryKind::Done { step, output, .. } => self.at(step, |state, i| {
                 state.outputs.0.insert(state.plan.steps[i].id.clone(), Arc::new(output.clone()));
-                state.past_no_return |= state.plan.steps[i].no_return;
                 state.settle(i, StepState::Done);
+                if state.plan.steps[i].no_return {
+                    state.pass_no_return();
+                }
             }),
             EntryKind::Failed { step, error, retries, warning } => self.at(step, |state, i| {
                 state.failures.push(Failure {
@@ -333,6 +341,7 @@ impl State {
                 state.undo_failures.push((i, error.clone()));
             }),
             EntryKind::Parked { reason, .. } => self.park(reason),
+            EntryKind::Asked { request, refused } => self.asked(request, refused.as_deref()),
             EntryKind::Resumed { .. } => self.resume(),
             EntryKind::Skipped { step, .. } => self.at(step, Self::skip),
             EntryKind::Ended { status, error } => {
@@ -368,7 +377,7 @@ impl State {
     }
 
     /// Something of the step may exist.
-    fn is_left(&self, index: usize) -> bool {
+    pub(crate) fn is_left(&self, index: usize) -> bool {
         self.inputs[index].is_some()
             && self.steps[index] != StepState::Undone
             && !self.left_behind.contains(&index)
@@ -427,7 +436,37 @@ impl State {
         }
     }
 
-    fn going_back(&self) -> bool {
+    /// A person's request is in the journal.
+    fn asked(&mut self, request: &Request, refused: Option<&str>) {
+        self.answered.insert(request.id.clone());
+        if let Some(why) = refused {
+            let (word, by) = (request.ask.word(), &request.by);
+            self.remarks.push(format!("{word} by {by} came to nothing: {why}"));
+            return;
+        }
+        match &request.ask {
+            Ask::Cancel if !self.is_going_back() => {
+                self.cancel = Some(Cause::Cancelled { by: request.by.clone() });
+            }
+            Ask::Abandon { reason } => {
+                self.abandoned = Some((request.by.clone(), reason.clone()));
+            }
+            Ask::Cancel | Ask::Retry | Ask::Skip { .. } => {}
+        }
+    }
+
+    /// From here on it only goes forward: a request to cancel that waited for this step's outcome is void.
+    fn pass_no_return(&mut self) {
+        self.past_no_return = true;
+        if let Some(Cause::Cancelled { by }) = self.cancel.take() {
+            self.remarks.push(format!(
+                "cancel by {by} came to nothing: a step that cannot be taken back was under way, and was done"
+            ));
+        }
+    }
+
+    /// True on the way back, also while it waits for a person there.
+    pub fn is_going_back(&self) -> bool {
         matches!(self.mode, Mode::Unwinding(_) | Mode::Parked { unwinding: Some(_), .. })
     }
 
@@ -445,7 +484,7 @@ impl State {
             // While it is parked, a person may skip a step: what waited for it starts after the resumption.
             if self.waiting_for[dependent] == 0
                 && self.steps[dependent] == StepState::Waiting
-                && !self.going_back()
+                && !self.is_going_back()
             {
                 self.ready.insert(dependent);
             }
@@ -476,7 +515,7 @@ impl State {
     /// On the way forward the step is taken out of the plan; whatever was made of it still goes in a rollback. On the
     /// way back it is left as it is.
     fn skip(&mut self, index: usize) {
-        if self.going_back() {
+        if self.is_going_back() {
             let was_left = self.is_left(index);
             self.left_behind.insert(index);
             if was_left {

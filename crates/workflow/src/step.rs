@@ -8,7 +8,7 @@ use protector_types::{DomainEffect, OperationStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Plan, State, StepCx};
+use crate::{IfLeft, Plan, State, StepCx};
 
 /// A definite failure, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -276,6 +276,15 @@ pub trait Definition: Send + Sync {
     /// Copies that were kept on the way, by what the journal says: committed with the operation's end.
     fn keeps(&self, _state: &State, _now: DateTime<Utc>) -> Vec<DomainEffect> {
         Vec::new()
+    }
+    /// What a step of this kind leaves behind when it is not undone, or left out.
+    fn if_left(&self, _kind: &str) -> IfLeft {
+        IfLeft::Writer
+    }
+    /// Domain changes that commit with the end of an operation that a person abandoned: to a state that is proven, or
+    /// none. A group that is left in a running state becomes `error`.
+    fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {
+        state.proven_origin(self)
     }
     /// The record's `result_data`: pure, from plan and journal.
     fn result_data(&self, state: &State) -> Value;

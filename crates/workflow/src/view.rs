@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use protector_types::OperationStatus;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{Cause, Definition, Mode, State, Summary};
 
@@ -57,7 +58,12 @@ impl State {
     /// The public status.
     pub fn status(&self) -> OperationStatus {
         match &self.mode {
+            Mode::Forward if self.cancel.is_some() => OperationStatus::Cancelling,
             Mode::Forward => OperationStatus::Running,
+            // Steps that ran when the request came are waited for.
+            Mode::Unwinding(Cause::Cancelled { .. }) if !self.started.is_empty() => {
+                OperationStatus::Cancelling
+            }
             Mode::Unwinding(_) => OperationStatus::RollingBack,
             Mode::Parked { .. } => OperationStatus::NeedsAttention,
             Mode::Ended(status) => *status,
@@ -156,7 +162,8 @@ impl State {
             .filter(|f| f.warning)
             .map(|f| format!("{}: {}", named(f.step), f.error));
         let kept = self.notes.iter().map(|(step, note)| format!("{}: {note}", named(*step)));
-        self.plan.warnings().into_iter().chain(failed).chain(kept).collect()
+        let remarks = self.remarks.iter().cloned();
+        self.plan.warnings().into_iter().chain(failed).chain(kept).chain(remarks).collect()
     }
 
     /// Everything that is derived.
@@ -183,13 +190,22 @@ impl State {
         }
     }
 
+    /// `result_data` with what was left on a person's word.
+    fn with_left(&self, mut data: Value) -> Value {
+        let left = self.left();
+        if let (false, Value::Object(map)) = (left.is_empty(), &mut data) {
+            map.insert("left".into(), json!(left));
+        }
+        data
+    }
+
     /// What the operation's row repeats.
     pub fn summary(&self, now: DateTime<Utc>, definition: &dyn Definition) -> Summary {
         let view = self.view();
         let at_rest = view.status.is_terminal() || view.status == OperationStatus::NeedsAttention;
         Summary {
             completed_at: view.status.is_terminal().then_some(now),
-            result_data: at_rest.then(|| definition.result_data(self)),
+            result_data: at_rest.then(|| self.with_left(definition.result_data(self))),
             view,
         }
     }

@@ -6,7 +6,8 @@ use axum::{
 };
 use http::StatusCode;
 use protector_api_types::{
-    ActionBody, ActionParamsBody, EmptyBody, OperationBody, read_action, read_optional_body,
+    ActionBody, ActionGroupBody, ActionParamsBody, EmptyBody, OperationBody, PARAMS, PlanBody,
+    read_action, read_optional_body,
 };
 use protector_policy::Rule;
 use protector_types::{Action, Code};
@@ -18,8 +19,9 @@ use crate::{
     docs::ChangeFails,
     error::{ApiError, ApiResult},
     extract::{GroupPath, PathOf, RawBody},
-    model::ActionRequest,
+    model::{ActionAnswer, ActionRequest},
     precondition::idempotency,
+    query::invalid,
 };
 
 /// Starts an operation: exactly one key names it.
@@ -30,7 +32,11 @@ use crate::{
         ("Idempotency-Key" = Option<String>, Header, description = "The same key and body within 24 h answer the same operation")
     ),
     request_body = ActionBody,
-    responses((status = 202, description = "Accepted; poll the operation", body = OperationBody), ChangeFails)
+    responses(
+        (status = 202, description = "Accepted; poll the operation", body = OperationBody),
+        (status = 200, description = "The group was changed (`reset_status`, `release_quarantine`)", body = ActionGroupBody),
+        ChangeFails
+    )
 )]
 pub async fn act(
     call: Call,
@@ -44,7 +50,7 @@ pub async fn act(
     let key = idempotency(&call, loaded.id(), &action.canonical)?;
     let request = convert::action(action.action, action.params, key);
     enforce(&call, &loaded, rule_of(&call, &request)?)?;
-    start(&call, &loaded, request).await
+    answer(&call, &loaded, request).await
 }
 
 /// Takes a group snapshot and ships it: the same operation as the action `sync_volumes`.
@@ -66,7 +72,7 @@ pub async fn sync(
     read_optional_body::<EmptyBody>(&bytes, call.version)?;
     let key = idempotency(&call, loaded.id(), r#"{"sync_volumes":{}}"#)?;
     let request = convert::action(Action::SyncVolumes, ActionParamsBody::default(), key);
-    start(&call, &loaded, request).await
+    answer(&call, &loaded, request).await
 }
 
 /// The permission of the resolved type: a drill asked for as a failover needs the drill's.
@@ -85,12 +91,48 @@ fn rule_of(call: &Call, request: &ActionRequest) -> ApiResult<Rule> {
     })
 }
 
-async fn start(call: &Call, loaded: &LoadedGroup, request: ActionRequest) -> ApiResult<Response> {
+async fn answer(call: &Call, loaded: &LoadedGroup, request: ActionRequest) -> ApiResult<Response> {
     let project = &loaded.project;
-    let record = call.core().start_operation(&call.caller(), project, loaded.id(), request).await?;
-    let place = location(call, &format!("/v1/{project}/operations/{}", record.id));
-    let warnings = warning_headers(call.version, &record.warnings);
-    let operation = convert::operation(record).for_version(call.version);
-    let body = Json(OperationBody { operation });
-    Ok((StatusCode::ACCEPTED, place, warnings, body).into_response())
+    match call.core().act(&call.caller(), project, loaded.id(), request).await? {
+        ActionAnswer::Operation(record) => {
+            let place = location(call, &format!("/v1/{project}/operations/{}", record.id));
+            let warnings = warning_headers(call.version, &record.warnings);
+            let operation = convert::operation(*record).for_version(call.version);
+            let body = Json(OperationBody { operation });
+            Ok((StatusCode::ACCEPTED, place, warnings, body).into_response())
+        }
+        ActionAnswer::Group { detail, warnings } => {
+            let protection_group = convert::group(*detail, project.clone());
+            Ok(Json(ActionGroupBody { protection_group, warnings }).into_response())
+        }
+    }
+}
+
+/// Shows what an action would do, step by step, and touches nothing. The body is the action's.
+#[utoipa::path(
+    post, path = "/v1/{tenant_id}/protection-groups/{pg_id}/plan", tag = "operations",
+    params(GroupPath), request_body = ActionBody,
+    responses((status = 200, description = "The plan, with the hash that runs exactly it", body = PlanBody), ChangeFails)
+)]
+pub async fn plan(
+    call: Call,
+    PathOf(path): PathOf<GroupPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<Json<PlanBody>> {
+    let loaded = load(&call, &path, Rule::PlanCreate).await?;
+    call.no_query()?;
+    let action = read_action(&bytes, call.version)?;
+    let request = convert::action(action.action, action.params, None);
+    if !is_planned(action.action) {
+        let words = "starts nothing that is planned: plans are made of failover, failback, test_failover, test_cleanup, \
+                     sync_volumes, reprotect and retry";
+        return Err(invalid(action.action.as_str(), words.to_owned()).into());
+    }
+    let preview = call.core().preview(&loaded.project, loaded.id(), request).await?;
+    Ok(Json(PlanBody { plan: convert::plan(preview) }))
+}
+
+/// The actions that take the hash of a plan.
+fn is_planned(action: Action) -> bool {
+    PARAMS.iter().any(|row| row.name == "plan_hash" && row.actions.contains(&action))
 }

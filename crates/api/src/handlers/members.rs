@@ -17,9 +17,9 @@ use crate::{
     precondition::if_match,
 };
 
-fn body(loaded: &LoadedGroup, member: Member) -> Json<MemberBody> {
+fn body(call: &Call, loaded: &LoadedGroup, member: Member) -> Json<MemberBody> {
     let primary = loaded.detail.group.current_primary_site_id;
-    Json(MemberBody { member: MemberView::new(member, primary) })
+    Json(MemberBody { member: MemberView::new(member, primary).for_version(call.version) })
 }
 
 /// The group's part of the path, and the member's.
@@ -49,7 +49,7 @@ pub async fn create(
     let member = call.core().add_member(&loaded.project, loaded.id(), server).await?;
     let (project, group) = (&loaded.project, loaded.id());
     let place = format!("/v1/{project}/protection-groups/{group}/members/{}", member.id);
-    Ok((StatusCode::CREATED, location(&call, &place), body(&loaded, member)))
+    Ok((StatusCode::CREATED, location(&call, &place), body(&call, &loaded, member)))
 }
 
 /// Lists the members.
@@ -66,7 +66,8 @@ pub async fn list(call: Call, PathOf(path): PathOf<GroupPath>) -> ApiResult<Json
     let page = call.core().list_members(&loaded.project, loaded.id(), page).await?;
     let members_links = call.next_link(page.more, page.items.last().map(|it| it.id));
     let primary = loaded.detail.group.current_primary_site_id;
-    let members = page.items.into_iter().map(|it| MemberView::new(it, primary)).collect();
+    let shown = |it| MemberView::new(it, primary).for_version(call.version);
+    let members = page.items.into_iter().map(shown).collect();
     Ok(Json(MembersBody { members, members_links }))
 }
 
@@ -81,7 +82,7 @@ pub async fn show(call: Call, PathOf(path): PathOf<MemberPath>) -> ApiResult<Jso
     let loaded = load(&call, &path, Rule::MembersShow).await?;
     call.no_query()?;
     let member = call.core().member(&loaded.project, loaded.id(), member_id(&member)?).await?;
-    Ok(body(&loaded, member))
+    Ok(body(&call, &loaded, member))
 }
 
 /// Takes a server out of the group; the server and its volumes stay as they are.
@@ -116,5 +117,5 @@ pub async fn refresh(
     read_optional_body::<EmptyBody>(&bytes, call.version)?;
     let member = member_id(&member)?;
     let member = call.core().refresh_member(&loaded.project, loaded.id(), member).await?;
-    Ok(body(&loaded, member))
+    Ok(body(&call, &loaded, member))
 }

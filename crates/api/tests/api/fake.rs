@@ -245,15 +245,25 @@ impl CoreApi for FakeCore {
     async fn policy(&self, _: &ProjectId, _: GroupId) -> Result<ReplicationPolicy, Refusal> {
         Ok(policy())
     }
-    async fn start_operation(
+    async fn act(
         &self,
         caller: &Caller,
-        _: &ProjectId,
-        _: GroupId,
+        project: &ProjectId,
+        id: GroupId,
         request: ActionRequest,
-    ) -> Result<OperationRecord, Refusal> {
+    ) -> Result<ActionAnswer, Refusal> {
         self.refused()?;
-        let operation_type = self.resolve_action(&request)?;
+        if request.action == Action::ResetStatus {
+            let detail = Box::new(self.own(project, id)?);
+            return Ok(ActionAnswer::Group { detail, warnings: vec!["look at it".into()] });
+        }
+        let operation_type = match request.action {
+            Action::Cancel | Action::Retry | Action::Skip | Action::Abandon => {
+                OperationType::Failover
+            }
+            Action::Takeover | Action::ReleaseQuarantine => OperationType::Failover,
+            _ => self.resolve_action(&request)?,
+        };
         self.seen.lock().actions.push((caller.clone(), request));
         let mut new = record();
         new.operation_type = operation_type;
@@ -263,7 +273,17 @@ impl CoreApi for FakeCore {
         new.steps_completed.clear();
         new.steps_failed.clear();
         new.result_data = None;
-        Ok(new)
+        Ok(ActionAnswer::operation(new))
+    }
+    async fn preview(
+        &self,
+        project: &ProjectId,
+        id: GroupId,
+        request: ActionRequest,
+    ) -> Result<PlanPreview, Refusal> {
+        self.own(project, id)?;
+        self.refused()?;
+        Ok(plan_preview(self.resolve_action(&request)?))
     }
     async fn list_operations(
         &self,
@@ -333,14 +353,16 @@ impl CoreApi for FakeCore {
         &self,
         _: &ProjectId,
         _: GroupId,
-    ) -> Result<Vec<RecoveryPoint>, Refusal> {
-        Ok(vec![RecoveryPoint {
+    ) -> Result<Vec<RecoveryPointDetail>, Refusal> {
+        let point = RecoveryPoint {
             name: "fa-a:protector.1".into(),
             created: start(),
             completed: None,
             progress_milli: 505,
             volumes: ["v".to_owned()].into(),
-        }])
+        };
+        let unusable = Some("its transfer to the target array is not complete".into());
+        Ok(vec![RecoveryPointDetail { point, unusable, age_seconds: 60, size_gib: 20 }])
     }
     async fn peer_info(&self) -> Result<PeerInfo, Refusal> {
         Ok(PeerInfo { site_id: site_a(), site_name: "site-a".into(), version: "1.3".into() })

@@ -140,6 +140,12 @@ pub fn member() -> Member {
             placements: [(site_a(), placement)].into(),
         }],
         observed_at: start(),
+        abandoned: Some(Abandoned {
+            operation_id: operation_id(),
+            by: "adam".into(),
+            reason: "never worked".into(),
+            at: start(),
+        }),
     }
 }
 
@@ -191,6 +197,7 @@ pub fn record() -> OperationRecord {
         }],
         user_id: "user-1".into(),
         request_id: "req-1".into(),
+        retry_of: Some(operation_id()),
     }
 }
 
@@ -232,5 +239,39 @@ pub fn token(
         project_domain_id: project.map(|_| "default".to_owned()),
         expires_at,
         from_application_credential: false,
+    }
+}
+
+pub fn plan_preview(operation_type: OperationType) -> PlanPreview {
+    PlanPreview {
+        operation_type,
+        source_site: "site-a".into(),
+        target_site: "site-b".into(),
+        recovery_point: Some(PreviewPoint {
+            name: "fa-a:protector.1".into(),
+            created_at: start(),
+            age_seconds: 60,
+        }),
+        data_loss_seconds: Some(60),
+        members: vec![PreviewMember {
+            name: "web-1".into(),
+            server_id: Some("server-1".into()),
+            flavor: Some("m2.large".into()),
+            networks: vec!["web".into()],
+            volumes: 2,
+        }],
+        stages: vec![PreviewStage { name: "validate_target_site".into(), steps: 1 }],
+        steps: vec![PreviewStep {
+            id: "recheck".into(),
+            kind: "recheck".into(),
+            stage: "validate_target_site".into(),
+            member: None,
+            after: Vec::new(),
+        }],
+        quota: vec![PreviewQuota { resource: "cores".into(), needed: 4, free: Some(8) }],
+        warnings: vec!["a warning".into()],
+        not_preserved: vec!["web-1: its address".into()],
+        forecast_seconds: Some(300),
+        hash: format!("sha256:{}", "a".repeat(64)),
     }
 }

@@ -10,6 +10,7 @@ mod fake;
 mod fixtures;
 mod lists;
 mod peer;
+mod plans;
 mod preconditions;
 mod resources;
 mod shapes;

@@ -7,7 +7,7 @@ use protector_types::OperationStatus;
 use serde_json::{Value, json};
 
 use crate::{
-    fake::{PROJECT, group_id, operation_id, site_b},
+    fake::{PROJECT, group_id, member_id, operation_id, site_b},
     support::{Api, keys},
 };
 
@@ -65,6 +65,7 @@ fn seen_at(resource: &str) -> Option<(&'static str, String, &'static str)> {
         "site" => ("admin", format!("/v1/admin/sites/{}", site_b()), "/site"),
         "sync_status" => ("member", format!("{}/sync-status", group()), "/sync_status"),
         "policy" => ("member", format!("{}/policy", group()), "/policy"),
+        "member" => ("member", format!("{}/members/{}", group(), member_id()), "/member"),
         _ => return None,
     })
 }
@@ -233,8 +234,10 @@ async fn calls_of_1_3_are_not_there_below_it() {
             .replace("{pg_id}", &group_id().to_string())
             .replace("{op_id}", &operation_id().to_string());
         for version in Microversion::ALL {
-            let answer =
-                api.call_in(&format!("protector {version}"), "member", row.method, &path, "").await;
+            let body = if row.method == "POST" { r#"{"sync_volumes": {}}"# } else { "" };
+            let answer = api
+                .call_in(&format!("protector {version}"), "member", row.method, &path, body)
+                .await;
             let expected = if version >= row.since { 200 } else { 404 };
             assert_eq!(answer.status, expected, "{path} in {version}");
         }

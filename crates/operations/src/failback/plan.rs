@@ -248,8 +248,13 @@ impl<'a> Looked<'a> {
         facts: &mut PlanFacts,
         reasons: &mut Reasons,
     ) -> Vec<Leaving<'a>> {
-        let mappings =
-            resolve::Mappings::new(self.request, self.places.source.site, Some(&self.source), &self.target, reasons);
+        let mappings = resolve::Mappings::new(
+            self.request,
+            self.places.source.site,
+            Some(&self.source),
+            &self.target,
+            reasons,
+        );
         let mut leaving = Vec::with_capacity(ran.len());
         for &member in ran {
             let Some(server) = source_server(member, &self.places, &self.source, reasons) else {

@@ -19,7 +19,7 @@ pub mod plan;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, GroupStatus, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, Stage, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, Stage, State};
 use serde_json::{Value, json};
 
 use crate::{deps::Deps, registry, results};
@@ -70,6 +70,10 @@ impl Definition for Failover {
         } else {
             Vec::new()
         }
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn result_data(&self, state: &State) -> Value {

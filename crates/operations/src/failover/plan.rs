@@ -12,7 +12,7 @@ use crate::{
     drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::Running,
-    kept,
+    kept, preview,
     rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
@@ -123,7 +123,10 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         remains,
         places,
     };
-    Ok(layout::lay_out(request, &ready))
+    let mut plan = layout::lay_out(request, &ready);
+    // The final snapshot is taken after every source is stopped and disconnected.
+    preview::attach(&mut plan, request, &target, Some(0));
+    Ok(plan)
 }
 
 pub(crate) fn running(server: &Server) -> Running {

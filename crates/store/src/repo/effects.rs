@@ -53,6 +53,7 @@ impl Store {
         if ends {
             group.current_operation_id = None;
             close_drill(&mut group, head, summary);
+            end_in_error(&mut group)?;
         }
         if group != before {
             self.save_group(tx, &mut group).await?;
@@ -208,6 +209,17 @@ async fn displace(
         members::replace(tx, member).await?;
     }
     Ok(())
+}
+
+/// Nothing moves a group that no operation holds: one that was left on its way, because its operation was abandoned and
+/// nothing proves where it runs, is in `error`, and `reset_status` leads out.
+fn end_in_error(group: &mut ProtectionGroup) -> Result<(), Conflict> {
+    match group.status {
+        GroupStatus::FailingOver | GroupStatus::FailingBack => {
+            set_status(group, GroupStatus::Error)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A drill is open from its acceptance until nothing of it is left: undone without a rest, or cleaned up

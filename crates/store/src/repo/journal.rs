@@ -17,7 +17,7 @@ use crate::{
         entry,
         operation::{Column, Entity},
     },
-    repo::operations::TERMINAL,
+    repo::{operations::TERMINAL, requests},
 };
 
 /// Rows per insert: powers of two only, so that seven prepared statements serve every batch.
@@ -69,6 +69,7 @@ impl Store {
             let head = self.advance(tx, operation, fence, added, &row).await?;
             let first = head.last_seq - added + 1;
             insert(tx, self.backend(), operation, first, &texts).await?;
+            requests::taken(tx, operation, entries).await?;
             self.apply_effects(tx, &head, effects, summary).await?;
             u64::try_from(first).map_err(|_| StoreError::invalid("journal_seq", "negative"))
         })
@@ -156,7 +157,7 @@ impl SummaryText {
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &DatabaseTransaction,
     backend: DbBackend,
     operation: OperationId,

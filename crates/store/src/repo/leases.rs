@@ -1,15 +1,14 @@
-//! Which engine drives which operation: claim, heartbeat, release, and requests of persons to the driver.
+//! Which engine drives which operation: claim, heartbeat, release.
 
 use protector_types::{OperationId, OperationStatus};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     UpdateMany, sea_query::Expr,
 };
-use serde_json::Value;
 
 use crate::{
-    Conflict, Store, StoreError,
-    convert::{Row, json_text, number},
+    Store, StoreError,
+    convert::{Row, number},
     db::transact,
     entity::operation::{Column, Entity},
     repo::operations::TERMINAL,
@@ -140,93 +139,6 @@ impl Store {
             .col_expr(Column::Owner, Expr::value(Option::<String>::None))
             .col_expr(Column::Heartbeat, Expr::col(Column::Heartbeat).add(1));
         self.hit(release).await
-    }
-
-    /// Leaves a request (cancel, retry ...) for the engine that drives the operation. A later request
-    /// replaces one that nobody has taken.
-    ///
-    /// # Errors
-    /// `NotFound`; `Conflict::Ended`.
-    pub async fn request_control(
-        &self,
-        id: OperationId,
-        request: &Value,
-    ) -> Result<(), StoreError> {
-        let request = json_text("control", request)?;
-        transact!(self, tx => {
-            let updated = Entity::update_many()
-                .col_expr(Column::Control, Expr::value(request.clone()))
-                .filter(Column::Id.eq(id.to_string()))
-                .filter(Column::Remote.eq(false))
-                .filter(Column::Status.is_not_in(TERMINAL))
-                .exec(tx)
-                .await?;
-            if updated.rows_affected == 1 {
-                return Ok(());
-            }
-            let row = Entity::find_by_id(id.to_string()).one(tx).await?;
-            match row {
-                Some(row) if !row.remote => {
-                    let at = Row { table: "operations", id: &row.id };
-                    let status = at.parse("status", &row.status)?;
-                    Err(Conflict::Ended { operation: id, status }.into())
-                }
-                _ => Err(StoreError::not_found("operation driven by this site", id)),
-            }
-        })
-    }
-
-    /// Requests that wait for one engine, oldest operation first. They stay until they are taken.
-    ///
-    /// # Errors
-    /// `Unavailable`, `Corrupt`.
-    pub async fn pending_controls(
-        &self,
-        engine: &str,
-    ) -> Result<Vec<(OperationId, Value)>, StoreError> {
-        let rows: Vec<(String, String)> = Entity::find()
-            .select_only()
-            .columns([Column::Id, Column::Control])
-            .filter(Column::Owner.eq(engine))
-            .filter(Column::Control.is_not_null())
-            .order_by_asc(Column::CreatedAt)
-            .order_by_asc(Column::Id)
-            .into_tuple()
-            .all(self.reader())
-            .await?;
-        rows.into_iter()
-            .map(|(id, control)| {
-                let at = Row { table: "operations", id: &id };
-                Ok((at.parse("id", &id)?, at.json("control", &control)?))
-            })
-            .collect()
-    }
-
-    /// Takes the waiting request, for good. Journal what it leads to, or ask again after a crash: an engine
-    /// that must not lose one reads [`Store::pending_controls`] first and takes after its journal has it.
-    ///
-    /// # Errors
-    /// `Conflict::Fenced` if the operation is not ours.
-    pub async fn take_control(
-        &self,
-        id: OperationId,
-        engine: &str,
-        fence: u64,
-    ) -> Result<Option<Value>, StoreError> {
-        transact!(self, tx => {
-            let row = Entity::find_by_id(id.to_string()).lock_exclusive().one(tx).await?;
-            let ours = row.filter(|row| {
-                row.owner.as_deref() == Some(engine) && u64::try_from(row.fence) == Ok(fence)
-            });
-            let row = ours.ok_or(Conflict::Fenced { operation: id, fence })?;
-            let Some(control) = &row.control else { return Ok(None) };
-            let control = Row { table: "operations", id: &row.id }.json("control", control)?;
-            owned(id, engine, fence)?
-                .col_expr(Column::Control, Expr::value(Option::<String>::None))
-                .exec(tx)
-                .await?;
-            Ok(Some(control))
-        })
     }
 
     /// Runs a conditional update of one row; true if the condition held.

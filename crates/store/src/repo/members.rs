@@ -31,6 +31,7 @@ fn write(member: &Member) -> Result<member::Model, StoreError> {
         spec: json_text("spec", &member.spec)?,
         volumes: json_text("volumes", &member.volumes)?,
         observed_at: time_text(member.observed_at),
+        abandoned: member.abandoned.as_ref().map(|it| json_text("abandoned", it)).transpose()?,
     })
 }
 
@@ -43,6 +44,7 @@ fn read(row: member::Model) -> Result<Member, StoreError> {
         spec: at.json("spec", &row.spec)?,
         volumes: at.json("volumes", &row.volumes)?,
         observed_at: at.time("observed_at", &row.observed_at)?,
+        abandoned: at.json_some("abandoned", row.abandoned.as_deref())?,
     })
 }
 

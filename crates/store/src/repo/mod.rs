@@ -16,5 +16,6 @@ pub(crate) mod operation_list;
 pub(crate) mod operations;
 pub(crate) mod outbox;
 pub(crate) mod policies;
+pub(crate) mod requests;
 pub(crate) mod sites;
 pub(crate) mod tenant_mappings;

@@ -138,6 +138,9 @@ pub struct OperationRow {
     pub control: Option<Value>,
     /// The operation that this one repeats.
     pub retry_of: Option<OperationId>,
+    /// The group's status when it was accepted: where an end that changed nothing leads back to.
+    #[serde(default)]
+    pub from_status: Option<GroupStatus>,
     /// True for the copy of an operation that the peer drives: no engine here may touch it.
     pub remote: bool,
 }
@@ -203,12 +206,13 @@ impl NewOperation {
             heartbeat: 0,
             control: None,
             retry_of: self.retry_of,
+            from_status: None,
             remote: false,
         }
     }
 }
 
-fn write(row: &OperationRow) -> Result<operation::Model, StoreError> {
+pub(crate) fn write(row: &OperationRow) -> Result<operation::Model, StoreError> {
     let json = |what, value: &Option<Value>| value.as_ref().map(|v| json_text(what, v)).transpose();
     Ok(operation::Model {
         id: row.id.to_string(),
@@ -234,6 +238,7 @@ fn write(row: &OperationRow) -> Result<operation::Model, StoreError> {
         heartbeat: number("heartbeat", row.heartbeat)?,
         control: json("control", &row.control)?,
         retry_of: row.retry_of.map(|id| id.to_string()),
+        from_status: row.from_status.map(|status| status.to_string()),
         remote: row.remote,
     })
 }
@@ -259,6 +264,7 @@ pub(crate) fn read(row: operation::Model) -> Result<OperationRow, StoreError> {
         heartbeat: at.count("heartbeat", row.heartbeat)?,
         control: at.json_some("control", row.control.as_deref())?,
         retry_of: at.parse_some("retry_of", row.retry_of.as_deref())?,
+        from_status: at.parse_some("from_status", row.from_status.as_deref())?,
         project_id: row.project_id.into(),
         user_id: row.user_id,
         request_id: row.request_id,
@@ -296,7 +302,6 @@ impl Store {
         gate: &GroupGate,
     ) -> Result<Accepted, StoreError> {
         let row = new.accepted(self.now());
-        let model = write(&row)?;
         transact!(self, tx => {
             // The group first: callers of one group queue at its lock, and then see each other's keys.
             let group = groups::lock(tx, new.group_id).await?;
@@ -307,21 +312,22 @@ impl Store {
                 group.ok_or_else(|| StoreError::not_found("protection group", new.group_id))?;
             self.supersede(tx, &mut group, new, gate).await?;
             admit(&group, new.operation_type, gate)?;
+            let row = OperationRow { from_status: Some(group.status), ..row.clone() };
             group.status = gate.running.unwrap_or(group.status);
             group.current_operation_id = Some(new.id);
             if new.operation_type == OperationType::TestFailover {
                 group.active_test_operation_id = Some(new.id);
             }
-            operation::Entity::insert(model.clone().into_active_model())
+            operation::Entity::insert(write(&row)?.into_active_model())
                 .exec_without_returning(tx)
                 .await
                 .map_err(duplicate("operation", new.id))?;
             if let Some(plan) = &new.plan {
                 put_plan(tx, new.id, plan).await?;
             }
-            self.remember_key(tx, new).await?;
+            self.remember_key(tx, &new.project_id, new.idempotency.as_ref(), new.id).await?;
             self.save_group(tx, &mut group).await?;
-            Ok(Accepted::New { operation: row.clone(), group_version: group.version })
+            Ok(Accepted::New { operation: row, group_version: group.version })
         })
     }
 
@@ -465,8 +471,18 @@ impl Store {
         tx: &DatabaseTransaction,
         new: &NewOperation,
     ) -> Result<Option<OperationRow>, StoreError> {
-        let Some((key, digest)) = &new.idempotency else { return Ok(None) };
-        let Some((operation, used)) = self.find_key(tx, &new.project_id, key).await? else {
+        self.known_by_key(tx, &new.project_id, new.idempotency.as_ref()).await
+    }
+
+    /// The operation that a key stands for.
+    pub(crate) async fn known_by_key(
+        &self,
+        tx: &DatabaseTransaction,
+        project: &ProjectId,
+        idempotency: Option<&(String, String)>,
+    ) -> Result<Option<OperationRow>, StoreError> {
+        let Some((key, digest)) = idempotency else { return Ok(None) };
+        let Some((operation, used)) = self.find_key(tx, project, key).await? else {
             return Ok(None);
         };
         if used != *digest {
@@ -493,22 +509,25 @@ impl Store {
         .transpose()
     }
 
-    async fn remember_key(
+    /// Remembers what a key stands for.
+    pub(crate) async fn remember_key(
         &self,
         tx: &DatabaseTransaction,
-        new: &NewOperation,
+        project: &ProjectId,
+        idempotency: Option<&(String, String)>,
+        operation: OperationId,
     ) -> Result<(), StoreError> {
-        let Some((key, digest)) = &new.idempotency else { return Ok(()) };
+        let Some((key, digest)) = idempotency else { return Ok(()) };
         let now = self.now();
         idempotency_key::Entity::delete_many()
             .filter(idempotency_key::Column::ExpiresAt.lte(time_text(now)))
             .exec(tx)
             .await?;
         let row = idempotency_key::Model {
-            project_id: new.project_id.to_string(),
+            project_id: project.to_string(),
             idem_key: word("Idempotency-Key", key)?,
             digest: digest.clone(),
-            operation_id: new.id.to_string(),
+            operation_id: operation.to_string(),
             expires_at: time_text(now + KEY_VALIDITY),
         };
         idempotency_key::Entity::insert(row.into_active_model())

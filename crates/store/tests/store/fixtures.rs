@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeZone, Utc};
 use protector_secrets::KeyRepository;
-use protector_store::{Accepted, GroupGate, NewOperation, Store};
+use protector_store::{Accepted, GroupGate, NewOperation, NewRequest, Store};
 use protector_types::*;
-use protector_workflow::{EntryKind, NewEntry, OnFailure, Plan, PlannedStep, Stage, Summary, View};
+use protector_workflow::{
+    Ask, EntryKind, NewEntry, OnFailure, Plan, PlannedStep, Request, Stage, Summary, View,
+};
 use serde_json::json;
 
 /// A database without tables, and the clock and keys of whoever connects to it.
@@ -136,6 +138,7 @@ impl World {
                 placements: BTreeMap::from([(self.here, placement)]),
             }],
             observed_at: self.db.now(),
+            abandoned: None,
         }
     }
 
@@ -182,6 +185,19 @@ impl World {
         let id = self.accept(group, kind).await;
         let fence = self.store.claim(id, "engine-1", None, 0).await.unwrap().unwrap();
         (id, fence)
+    }
+
+    pub fn request(&self, id: &str, ask: Ask) -> NewRequest {
+        NewRequest {
+            request: Request { id: id.into(), by: "adam".into(), ask },
+            project_id: "p".into(),
+            idempotency: None,
+        }
+    }
+
+    pub fn asked(&self, request: &Request) -> NewEntry {
+        let kind = EntryKind::Asked { request: request.clone(), refused: None };
+        NewEntry { at: self.db.now(), kind }
     }
 
     pub fn entries(&self, count: usize) -> Vec<NewEntry> {

@@ -238,7 +238,8 @@ pub async fn the_peers_record_is_shown_and_never_driven(db: Db) {
     assert_eq!(page.items.len(), 2);
     assert_eq!(store.claimable(9).await.unwrap().len(), 1);
     assert_eq!(store.claim(record.id, "engine-1", None, shown.heartbeat).await, Ok(None));
-    assert!(store.request_control(record.id, &json!("cancel")).await.is_err());
+    let cancel = world.request("r1", protector_workflow::Ask::Cancel);
+    assert!(store.request_control(record.id, &cancel).await.is_err());
 
     // Newer copies are taken, older ones and those after the end are not.
     let newer = OperationRow { journal_seq: 9, status: OperationStatus::Failed, ..record.clone() };

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use protector_store::{Accepted, Conflict, StoreError};
+use protector_store::{Accepted, Conflict, Requested, StoreError};
 use protector_types::*;
-use protector_workflow::Journal;
+use protector_workflow::{Ask, Journal};
 use serde_json::json;
 
 use crate::fixtures::{Db, SYSTEM, World, gate, plan};
@@ -105,39 +105,98 @@ pub async fn a_dead_engines_operation_changes_hands_and_a_live_ones_does_not(db:
     assert_eq!(store.claim(id, "engine-4", row.owner.as_deref(), row.heartbeat).await, Ok(None));
 }
 
-pub async fn requests_of_persons_wait_for_the_engine(db: Db) {
+pub async fn requests_of_persons_wait_until_the_journal_has_them(db: Db) {
     let world = World::new(db).await;
     let store = &world.store;
     let group = world.stored_group("p", "shop").await;
     let (id, fence) = world.claimed(group.id, OperationType::Failover).await;
-    assert_eq!(store.take_control(id, "engine-1", fence).await, Ok(None));
-    store.request_control(id, &json!({"cancel": {"by": "eve"}})).await.unwrap();
-    let request = json!({"cancel": {"by": "adam"}});
-    store.request_control(id, &request).await.unwrap();
-    assert_eq!(store.pending_controls("engine-1").await.unwrap(), [(id, request.clone())]);
-    assert!(store.pending_controls("engine-2").await.unwrap().is_empty());
-    let stranger = store.take_control(id, "engine-2", fence).await.unwrap_err();
-    assert!(matches!(stranger, StoreError::Conflict(Conflict::Fenced { .. })), "{stranger}");
-    assert_eq!(store.take_control(id, "engine-1", fence).await, Ok(Some(request.clone())));
-    assert_eq!(store.take_control(id, "engine-1", fence).await, Ok(None));
+    assert!(store.requests(id).await.unwrap().is_empty());
+    let (eve, adam) = (world.request("r1", Ask::Cancel), world.request("r2", Ask::Retry));
+    for new in [&eve, &adam] {
+        let asked = store.request_control(id, new).await.unwrap();
+        assert!(matches!(asked, Requested::Waiting(row) if row.id == id));
+    }
+    let both = [eve.request.clone(), adam.request.clone()];
+    assert_eq!(store.requests(id).await.unwrap(), both, "the second does not replace the first");
+    // An engine that dies before its journal has one leaves it to the next.
+    assert_eq!(store.requests(id).await.unwrap(), both);
+    let asked = world.asked(&eve.request);
+    let now = world.summary(OperationStatus::Running);
+    store.append(id, fence, &[asked], &[], &now).await.unwrap();
+    assert_eq!(store.requests(id).await.unwrap(), [adam.request.clone()]);
 
     // A parked operation that was let go is picked up again only for a request.
     let parked = world.summary(OperationStatus::NeedsAttention);
-    store.append(id, fence, &world.entries(1), &[], &parked).await.unwrap();
+    store.append(id, fence, &[world.asked(&adam.request)], &[], &parked).await.unwrap();
     store.release(id, "engine-1", fence).await.unwrap();
     assert!(store.claimable(10).await.unwrap().is_empty());
-    store.request_control(id, &json!("retry")).await.unwrap();
+    store.request_control(id, &world.request("r3", Ask::Retry)).await.unwrap();
     let seen = store.claimable(10).await.unwrap().remove(0);
     assert_eq!((seen.id, seen.status), (id, OperationStatus::NeedsAttention));
 
     let fence = store.claim(id, "engine-1", None, seen.heartbeat).await.unwrap().unwrap();
     let end = world.summary(OperationStatus::Cancelled);
     store.append(id, fence, &world.entries(1), &[], &end).await.unwrap();
-    let late = store.request_control(id, &request).await.unwrap_err();
+    let late = store.request_control(id, &eve).await.unwrap_err();
     let status = OperationStatus::Cancelled;
     assert_eq!(late, Conflict::Ended { operation: id, status }.into());
-    let unknown = store.request_control(OperationId::generate(), &request).await;
+    let unknown = store.request_control(OperationId::generate(), &eve).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
+}
+
+pub async fn a_request_with_a_key_is_left_once(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let (id, _) = world.claimed(group.id, OperationType::Failover).await;
+    let keyed = |request: &str, digest: &str| {
+        let mut new = world.request(request, Ask::Cancel);
+        new.idempotency = Some(("key".into(), digest.into()));
+        new
+    };
+    store.request_control(id, &keyed("r1", "d")).await.unwrap();
+    let again = store.request_control(id, &keyed("r2", "d")).await.unwrap();
+    assert!(matches!(again, Requested::Replayed(row) if row.id == id));
+    assert_eq!(store.requests(id).await.unwrap().len(), 1);
+    let other = store.request_control(id, &keyed("r3", "e")).await.unwrap_err();
+    assert_eq!(other, Conflict::IdempotencyMismatch { operation: id }.into());
+}
+
+pub async fn what_never_began_ends_at_once_and_its_group_is_where_it_was(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let cancel = world.request("r1", Ask::Cancel);
+    let (id, fence) = world.claimed(group.id, OperationType::Failover).await;
+    assert_eq!(store.cancel_pending(id, &cancel, None).await, Ok(None), "an engine has it");
+    let stranger = Some(("engine-2", fence));
+    assert_eq!(store.cancel_pending(id, &cancel, stranger).await, Ok(None));
+    let row = store.cancel_pending(id, &cancel, Some(("engine-1", fence))).await.unwrap().unwrap();
+    assert_eq!((row.status, row.journal_seq), (OperationStatus::Cancelled, 2));
+    assert_eq!(store.operation(&SYSTEM, id).await.unwrap(), row);
+    assert_eq!(store.entries(&SYSTEM, id, 0, 9).await.unwrap().len(), 2);
+    let now = store.group(&SYSTEM, group.id).await.unwrap();
+    assert_eq!((now.status, now.current_operation_id), (GroupStatus::Active, None));
+    assert!(!store.heartbeat(id, "engine-1", fence).await.unwrap(), "its engine lets go");
+    let late = store.append(id, fence, &world.entries(1), &[], &world.summary(row.status)).await;
+    assert!(late.is_err());
+
+    let drill = world.accept(group.id, OperationType::TestFailover).await;
+    let ended = store.cancel_pending(drill, &cancel, None).await.unwrap();
+    assert!(ended.is_some());
+    let now = store.group(&SYSTEM, group.id).await.unwrap();
+    assert_eq!((now.current_operation_id, now.active_test_operation_id), (None, None));
+}
+
+pub async fn a_failover_that_is_left_on_its_way_leaves_its_group_in_error(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let (id, fence) = world.claimed(group.id, OperationType::Failover).await;
+    let end = world.summary(OperationStatus::Failed);
+    store.append(id, fence, &world.entries(1), &[], &end).await.unwrap();
+    let now = store.group(&SYSTEM, group.id).await.unwrap();
+    assert_eq!((now.status, now.current_operation_id), (GroupStatus::Error, None));
 }
 
 pub async fn a_repeated_request_is_answered_with_its_first_operation(db: Db) {

@@ -9,7 +9,8 @@ use std::{
 use async_trait::async_trait;
 use protector_types::{Clock, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
-    Control, Entry, EntryKind, Journal, JournalError, MemoryJournal, NewEntry, Plan, State, Summary,
+    Ask, Control, Entry, EntryKind, Journal, JournalError, MemoryJournal, NewEntry, Plan, Request,
+    State, Summary,
 };
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 
@@ -187,7 +188,7 @@ impl ProbeJournal {
 
     fn tell(&self, control: Control) {
         let mut watch = self.lock();
-        if matches!(control, Control::Cancel { .. }) {
+        if matches!(control, Control::Ask(_)) {
             watch.cancelled = Some(Cancelled {
                 way: watch.model.way.clone(),
                 past_no_return: watch.model.past_no_return(),
@@ -305,7 +306,7 @@ impl Journal for ProbeJournal {
         let fault = self.next_fault(entries);
         match fault {
             Some(CommitFault::CrashBefore) => self.die().await,
-            Some(CommitFault::CancelBefore) => self.tell(Control::Cancel { by: "eve".into() }),
+            Some(CommitFault::CancelBefore) => self.tell(Control::Ask(cancel())),
             Some(CommitFault::Release) => self.tell(Control::Release),
             Some(CommitFault::StolenBefore) => {
                 self.claim();
@@ -330,7 +331,7 @@ impl Journal for ProbeJournal {
         let written = self.write(operation, fence, entries, effects, summary).await;
         match fault {
             Some(CommitFault::CrashAfter) => self.die().await,
-            Some(CommitFault::CancelAfter) => self.tell(Control::Cancel { by: "eve".into() }),
+            Some(CommitFault::CancelAfter) => self.tell(Control::Ask(cancel())),
             Some(CommitFault::CancelBefore) => self.refresh_cancel(),
             Some(CommitFault::StolenAfter) => {
                 self.claim();
@@ -376,10 +377,16 @@ fn describe(kind: &EntryKind, steps: &BTreeMap<String, String>) -> String {
         EntryKind::Undone { step, .. } => of("undone", step),
         EntryKind::UndoFailed { step, .. } => of("undo failed", step),
         EntryKind::Parked { .. } => "parked".into(),
+        EntryKind::Asked { .. } => "asked".into(),
         EntryKind::Resumed { .. } => "resumed".into(),
         EntryKind::Skipped { step, .. } => of("skipped", step),
         EntryKind::Ended { .. } => "ended".into(),
     }
+}
+
+/// What eve asks.
+fn cancel() -> Request {
+    Request { id: "eve-1".into(), by: "eve".into(), ask: Ask::Cancel }
 }
 
 fn brief(kind: &EntryKind) -> String {

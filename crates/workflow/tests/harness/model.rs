@@ -258,7 +258,7 @@ impl Model {
             EntryKind::Parked { .. } => self.park(),
             EntryKind::Resumed { .. } => self.resume(),
             EntryKind::Ended { status, .. } => self.end(*status),
-            EntryKind::Claimed { .. } => true,
+            EntryKind::Claimed { .. } | EntryKind::Asked { .. } => true,
         }
     }
 

@@ -12,15 +12,16 @@ use std::{
 use async_trait::async_trait;
 use protector_types::{BoxFuture, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
-    CallScope, Cause, Control, Entry, EntryKind, Found, Journal, JournalError, Lease,
-    MemoryJournal, NewEntry, OnFailure, Outcome, RunEnd, StepError, StepState, Summary, Undo,
+    Ask, CallScope, Cause, Control, Entry, EntryKind, Found, Journal, JournalError, Lease,
+    MemoryJournal, NewEntry, OnFailure, Outcome, Request, RunEnd, StepError, StepState, Summary,
+    Undo,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::stage::{Acts, Gauge, Theatre, in_turn};
 
-fn done() -> Outcome<Value> {
+pub fn done() -> Outcome<Value> {
     Outcome::done(Value::Null)
 }
 
@@ -32,7 +33,7 @@ pub fn failed() -> Outcome<Value> {
     Outcome::Failed(StepError::new("no"))
 }
 
-fn after(seconds: u64, outcome: fn() -> Outcome<Value>) -> Acts {
+pub fn after(seconds: u64, outcome: fn() -> Outcome<Value>) -> Acts {
     Acts::default().run(move |cx| async move {
         cx.sleep(Duration::from_secs(seconds)).await;
         outcome()
@@ -46,7 +47,7 @@ pub fn deaf() -> Acts {
 }
 
 fn cancel() -> Control {
-    Control::Cancel { by: "eve".into() }
+    Control::Ask(Request { id: "eve-1".into(), by: "eve".into(), ask: Ask::Cancel })
 }
 
 pub fn completed() -> RunEnd {

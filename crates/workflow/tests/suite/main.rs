@@ -10,6 +10,7 @@ mod branches;
 mod cost;
 mod holes;
 mod random;
+mod requests;
 mod skips;
 mod stage;
 mod sweeps;

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use protector_types::{BoxFuture, Clock, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
     CallScope, Control, Definition, DynStep, Entry, EntryKind, Executor, ExecutorConfig, Found,
-    Journal, Lease, MemoryJournal, NewEntry, NoHook, NoScope, OnFailure, Outcome, Outputs, Plan,
-    PlannedStep, RunEnd, Stage, State, StepCx, StepError, Summary, Undo,
+    IfLeft, Journal, Lease, MemoryJournal, NewEntry, NoHook, NoScope, OnFailure, Outcome, Outputs,
+    Plan, PlannedStep, RunEnd, Stage, State, StepCx, StepError, Summary, Undo,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -280,7 +280,9 @@ pub fn operation() -> OperationId {
     "op-00000000-0000-7000-8000-0000000000bb".parse().unwrap()
 }
 
-struct Acting(BTreeMap<String, Acts>);
+/// Knows these steps.
+#[derive(Default)]
+pub struct Acting(BTreeMap<String, Acts>);
 
 impl Definition for Acting {
     fn name(&self) -> &str {
@@ -292,6 +294,13 @@ impl Definition for Acting {
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>> {
         let acts = self.0.get(kind)?;
         Some(Arc::new(acts.clone()))
+    }
+    fn if_left(&self, kind: &str) -> IfLeft {
+        match kind {
+            "thing" | "deaf" | "end" => IfLeft::Things,
+            "fence" => IfLeft::Fence,
+            _ => IfLeft::Writer,
+        }
     }
     fn on_end(&self, _: &Plan, _: OperationStatus, _: bool) -> Vec<DomainEffect> {
         vec![]
