@@ -141,7 +141,8 @@ pub fn rule(action: Action) -> &'static Row {
 pub fn admit(action: Action, force: bool, at: &Situation<'_>) -> Result<(), Refusal> {
     let row = rule(action);
     check_hold(row, force, at)?;
-    if !row.allowed_in.contains(&at.status) && !(force && row.forced_in.contains(&at.status)) {
+    let forced_in: &[GroupStatus] = if force { row.forced_in } else { &[] };
+    if !row.allowed_in.contains(&at.status) && !forced_in.contains(&at.status) {
         return Err(wrong_state(row, at));
     }
     check_drill(row, at)?;

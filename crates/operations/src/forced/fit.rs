@@ -17,11 +17,14 @@ impl Left {
     }
 }
 
+/// Members with their positions in the group.
+type Positioned<'a> = Vec<(usize, ReadyMember<'a>)>;
+
 /// Takes members in order as long as they fit; of the others, why not.
 pub fn split<'a>(
-    members: Vec<(usize, ReadyMember<'a>)>,
+    members: Positioned<'a>,
     target: &TargetFacts,
-) -> (Vec<(usize, ReadyMember<'a>)>, Vec<(usize, String)>) {
+) -> (Positioned<'a>, Vec<(usize, String)>) {
     let mut left = [
         Left::new("instances", target.compute_quota.instances),
         Left::new("cores", target.compute_quota.cores),
