@@ -83,6 +83,8 @@ core_api! {
     fn update_group(project: &ProjectId, id: GroupId, change: GroupChange, if_match: Option<u64>) -> GroupDetail;
     /// Deletes a group, never a volume.
     fn delete_group(project: &ProjectId, id: GroupId, if_match: Option<u64>) -> ();
+    /// Deletes a group whose other site is lost for good, here alone.
+    fn detach_group(caller: &Caller, project: &ProjectId, id: GroupId, if_match: Option<u64>) -> ();
     /// Puts a server into a group.
     fn add_member(project: &ProjectId, group: GroupId, server: &str) -> Member;
     /// The members of a group.

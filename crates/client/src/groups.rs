@@ -73,6 +73,14 @@ impl ProtectorClient {
         self.delete(&group_path(project, id)).await
     }
 
+    /// Deletes a group whose other site is lost for good (administrators).
+    ///
+    /// # Errors
+    /// The API's.
+    pub async fn detach_group(&self, project: &ProjectId, id: GroupId) -> ClientResult<()> {
+        self.delete(&format!("{}?force=true&detach_peer=true", group_path(project, id))).await
+    }
+
     /// Puts a server, by id or name, into a group.
     ///
     /// # Errors

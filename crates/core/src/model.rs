@@ -11,6 +11,10 @@ use protector_types::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::preview::{
+    PlanPreview, PreviewMember, PreviewPoint, PreviewQuota, PreviewStage, PreviewStep,
+};
+
 /// Who asks, after authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -313,99 +317,6 @@ impl ActionAnswer {
     pub fn operation(record: OperationRecord) -> Self {
         Self::Operation(Box::new(record))
     }
-}
-
-/// `POST .../{pg_id}/plan`: what an action would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PlanPreview {
-    /// Resolved type.
-    pub operation_type: OperationType,
-    /// Name of the site that is left.
-    pub source_site: String,
-    /// Name of the site that is moved to.
-    pub target_site: String,
-    /// The point that would be used, if one is known beforehand.
-    pub recovery_point: Option<PreviewPoint>,
-    /// What would be lost; `None`: not known.
-    pub data_loss_seconds: Option<u64>,
-    /// What becomes of each member.
-    pub members: Vec<PreviewMember>,
-    /// Steps per stage.
-    pub stages: Vec<PreviewStage>,
-    /// All steps.
-    pub steps: Vec<PreviewStep>,
-    /// What the target project's quota has to give.
-    pub quota: Vec<PreviewQuota>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-    /// What cannot be kept.
-    pub not_preserved: Vec<String>,
-    /// How long it will take, from earlier ones; `None`: there are none.
-    pub forecast_seconds: Option<u64>,
-    /// `sha256:...`: runs exactly this, or is refused.
-    pub hash: String,
-}
-
-/// A recovery point of a preview.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviewPoint {
-    /// On the target array.
-    pub name: String,
-    /// Source time.
-    pub created_at: DateTime<Utc>,
-    /// Its age now.
-    pub age_seconds: u64,
-}
-
-/// A member of a preview.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PreviewMember {
-    /// Server name.
-    pub name: String,
-    /// Its server at the current primary.
-    pub server_id: Option<String>,
-    /// Flavor at the target, by name.
-    pub flavor: Option<String>,
-    /// Networks at the target, by name.
-    pub networks: Vec<String>,
-    /// Volumes that move.
-    pub volumes: usize,
-}
-
-/// A stage of a preview.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviewStage {
-    /// Public name.
-    pub name: String,
-    /// Number of steps.
-    pub steps: usize,
-}
-
-/// A step of a preview.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviewStep {
-    /// Its id.
-    pub id: String,
-    /// What it does.
-    pub kind: String,
-    /// Public stage name.
-    pub stage: String,
-    /// Member by name.
-    pub member: Option<String>,
-    /// What must be done first.
-    pub after: Vec<String>,
-}
-
-/// A limit of the target project.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviewQuota {
-    /// `instances`, `cores` ...
-    pub resource: String,
-    /// What the plan needs.
-    pub needed: u64,
-    /// What is free; `None`: unlimited.
-    pub free: Option<u64>,
 }
 
 /// A group-consistent point with what it is good for.

@@ -8,14 +8,11 @@ use protector_types::{
     Code, GroupDocument, OperationId, OperationStatus, OperationType, Reason, Refusal, SiteId,
 };
 use protector_workflow::Plan;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    Core, PlanPreview, PreviewMember, PreviewPoint, PreviewQuota, PreviewStage, PreviewStep,
-    actions::Start, errors, health, operations::PRIMARY_STOPS,
-};
+use crate::{Core, actions::Start, errors, health, operations::PRIMARY_STOPS};
 
 /// Key of a plan's facts under which the planner tells what only a preview shows; it is not stored with the plan.
 pub const PREVIEW: &str = "preview";
@@ -23,6 +20,99 @@ pub const PREVIEW: &str = "preview";
 const HISTORY: u64 = 5;
 /// Previews of which the parts are remembered, to say what has changed.
 const REMEMBERED: usize = 64;
+
+/// `POST .../{pg_id}/plan`: what an action would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanPreview {
+    /// Resolved type.
+    pub operation_type: OperationType,
+    /// Name of the site that is left.
+    pub source_site: String,
+    /// Name of the site that is moved to.
+    pub target_site: String,
+    /// The point that would be used, if one is known beforehand.
+    pub recovery_point: Option<PreviewPoint>,
+    /// What would be lost; `None`: not known.
+    pub data_loss_seconds: Option<u64>,
+    /// What becomes of each member.
+    pub members: Vec<PreviewMember>,
+    /// Steps per stage.
+    pub stages: Vec<PreviewStage>,
+    /// All steps.
+    pub steps: Vec<PreviewStep>,
+    /// What the target project's quota has to give.
+    pub quota: Vec<PreviewQuota>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// What cannot be kept.
+    pub not_preserved: Vec<String>,
+    /// How long it will take, from earlier ones; `None`: there are none.
+    pub forecast_seconds: Option<u64>,
+    /// `sha256:...`: runs exactly this, or is refused.
+    pub hash: String,
+}
+
+/// A recovery point of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewPoint {
+    /// On the target array.
+    pub name: String,
+    /// Source time.
+    pub created_at: DateTime<Utc>,
+    /// Its age now.
+    pub age_seconds: u64,
+}
+
+/// A member of a preview.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PreviewMember {
+    /// Server name.
+    pub name: String,
+    /// Its server at the current primary.
+    pub server_id: Option<String>,
+    /// Flavor at the target, by name.
+    pub flavor: Option<String>,
+    /// Networks at the target, by name.
+    pub networks: Vec<String>,
+    /// Volumes that move.
+    pub volumes: usize,
+}
+
+/// A stage of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewStage {
+    /// Public name.
+    pub name: String,
+    /// Number of steps.
+    pub steps: usize,
+}
+
+/// A step of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewStep {
+    /// Its id.
+    pub id: String,
+    /// What it does.
+    pub kind: String,
+    /// Public stage name.
+    pub stage: String,
+    /// Member by name.
+    pub member: Option<String>,
+    /// What must be done first.
+    pub after: Vec<String>,
+}
+
+/// A limit of the target project.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewQuota {
+    /// `instances`, `cores` ...
+    pub resource: String,
+    /// What the plan needs.
+    pub needed: u64,
+    /// What is free; `None`: unlimited.
+    pub free: Option<u64>,
+}
 
 /// What a planner may tell beside the steps.
 #[derive(Debug, Default, Deserialize)]

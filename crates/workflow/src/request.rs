@@ -94,7 +94,36 @@ impl State {
         std::iter::once(asked).chain(leads_to).collect()
     }
 
-    /// The same for who only wants to know: why a request would be refused.
+    /// A person's request is in the journal.
+    pub(crate) fn asked(&mut self, request: &Request, refused: Option<&str>) {
+        self.answered.insert(request.id.clone());
+        if let Some(why) = refused {
+            let (word, by) = (request.ask.word(), &request.by);
+            self.remarks.push(format!("{word} by {by} came to nothing: {why}"));
+            return;
+        }
+        match &request.ask {
+            Ask::Cancel if !self.is_going_back() => {
+                self.cancel = Some(Cause::Cancelled { by: request.by.clone() });
+            }
+            Ask::Abandon { reason } => {
+                self.abandoned = Some((request.by.clone(), reason.clone()));
+            }
+            Ask::Cancel | Ask::Retry | Ask::Skip { .. } => {}
+        }
+    }
+
+    /// From here on it only goes forward: a request to cancel that waited for this step's outcome is void.
+    pub(crate) fn pass_no_return(&mut self) {
+        self.past_no_return = true;
+        if let Some(Cause::Cancelled { by }) = self.cancel.take() {
+            self.remarks.push(format!(
+                "cancel by {by} came to nothing: a step that cannot be taken back was under way, and was done"
+            ));
+        }
+    }
+
+    /// For who only wants to know: why a request would be refused.
     ///
     /// # Errors
     /// The reason, for a person.

@@ -10,7 +10,7 @@ use protector_types::OperationStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Ask, EntryKind, OnFailure, Outputs, Plan, Request, StepError};
+use crate::{EntryKind, OnFailure, Outputs, Plan, StepError};
 
 /// Why everything is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -433,35 +433,6 @@ impl State {
             self.undoable.insert(index);
         } else {
             self.undoable.remove(&index);
-        }
-    }
-
-    /// A person's request is in the journal.
-    fn asked(&mut self, request: &Request, refused: Option<&str>) {
-        self.answered.insert(request.id.clone());
-        if let Some(why) = refused {
-            let (word, by) = (request.ask.word(), &request.by);
-            self.remarks.push(format!("{word} by {by} came to nothing: {why}"));
-            return;
-        }
-        match &request.ask {
-            Ask::Cancel if !self.is_going_back() => {
-                self.cancel = Some(Cause::Cancelled { by: request.by.clone() });
-            }
-            Ask::Abandon { reason } => {
-                self.abandoned = Some((request.by.clone(), reason.clone()));
-            }
-            Ask::Cancel | Ask::Retry | Ask::Skip { .. } => {}
-        }
-    }
-
-    /// From here on it only goes forward: a request to cancel that waited for this step's outcome is void.
-    fn pass_no_return(&mut self) {
-        self.past_no_return = true;
-        if let Some(Cause::Cancelled { by }) = self.cancel.take() {
-            self.remarks.push(format!(
-                "cancel by {by} came to nothing: a step that cannot be taken back was under way, and was done"
-            ));
         }
     }
 

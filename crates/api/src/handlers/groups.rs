@@ -2,11 +2,13 @@
 
 use axum::{Json, response::IntoResponse};
 use http::{HeaderName, HeaderValue, StatusCode, header::ETAG};
-use protector_api_types::{GroupBody, GroupCreateBody, GroupUpdateBody, GroupsBody, read_body};
+use protector_api_types::{
+    GroupBody, GroupCreateBody, GroupUpdateBody, GroupsBody, Microversion, read_body,
+};
 use protector_policy::Rule;
 use protector_types::ProjectId;
 
-use super::{enforce_project, load, location};
+use super::{enforce, enforce_project, load, location};
 use crate::{
     call::Call,
     convert,
@@ -15,6 +17,7 @@ use crate::{
     extract::{GroupPath, PageParams, PathOf, RawBody, TenantPath},
     model::GroupDetail,
     precondition::{etag, if_match},
+    query::invalid,
 };
 
 type Tagged = ([(HeaderName, HeaderValue); 1], Json<GroupBody>);
@@ -104,13 +107,37 @@ pub async fn update(
 /// Deletes a group and its protection group on the array; never a volume or a server.
 #[utoipa::path(
     delete, path = "/v1/{tenant_id}/protection-groups/{pg_id}", tag = "protection groups",
-    params(GroupPath, ("If-Match" = Option<String>, Header, description = "ETag that the deletion is based on")),
+    params(
+        GroupPath,
+        ("If-Match" = Option<String>, Header, description = "ETag that the deletion is based on"),
+        ("force" = Option<bool>, Query, description = "Administrators, 1.3: whatever its status; together with detach_peer"),
+        ("detach_peer" = Option<bool>, Query, description = "Administrators, 1.3: the other site is lost for good and is not asked")
+    ),
     responses((status = 204, description = "Deleted"), MatchFails)
 )]
 pub async fn delete(call: Call, PathOf(path): PathOf<GroupPath>) -> ApiResult<StatusCode> {
     let loaded = load(&call, &path, Rule::GroupsDelete).await?;
-    call.no_query()?;
+    let mut query = call.query();
+    let (mut force, mut detach) = (false, false);
+    // Parameters of 1.3: unknown in an earlier version.
+    if call.version >= Microversion::V1_3 {
+        force = query.parsed("force")?.unwrap_or(false);
+        detach = query.parsed("detach_peer")?.unwrap_or(false);
+    }
+    query.finish()?;
     let version = if_match(&call, loaded.detail.group.version)?;
-    call.core().delete_group(&loaded.project, loaded.id(), version).await?;
+    let (project, id) = (&loaded.project, loaded.id());
+    match (force, detach) {
+        (false, false) => call.core().delete_group(project, id, version).await?,
+        (true, true) => {
+            enforce(&call, &loaded, Rule::GroupsForceDelete)?;
+            call.core().detach_group(&call.caller(), project, id, version).await?;
+        }
+        _ => {
+            let why = "force and detach_peer are given together: only a group whose other site is lost for good is \
+                       deleted by force";
+            return Err(invalid(if force { "force" } else { "detach_peer" }, why.into()).into());
+        }
+    }
     Ok(StatusCode::NO_CONTENT)
 }

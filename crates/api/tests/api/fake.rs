@@ -27,6 +27,7 @@ pub struct Seen {
     pub changes: Vec<(GroupChange, Option<u64>)>,
     pub deleted: Vec<Option<u64>>,
     pub servers: Vec<String>,
+    pub detached: usize,
     pub tokens: Vec<(GroupId, SiteId, String)>,
     pub handovers: Vec<SiteHandover>,
     pub records: Vec<(ProjectId, Value)>,
@@ -192,6 +193,17 @@ impl CoreApi for FakeCore {
     ) -> Result<(), Refusal> {
         self.seen.lock().deleted.push(if_match);
         self.own(project, id).map(drop)
+    }
+    async fn detach_group(
+        &self,
+        _: &Caller,
+        project: &ProjectId,
+        id: GroupId,
+        _: Option<u64>,
+    ) -> Result<(), Refusal> {
+        self.own(project, id)?;
+        self.seen.lock().detached += 1;
+        Ok(())
     }
     async fn add_member(
         &self,

@@ -130,3 +130,21 @@ async fn what_changes_the_group_itself_answers_with_the_group() {
     assert_eq!(keys(&answer.json()), ["protection_group", "warnings"]);
     assert_eq!(answer.json()["protection_group"]["id"], group_id().to_string());
 }
+
+#[tokio::test]
+async fn a_group_is_detached_by_an_administrator_with_both_words() {
+    let api = Api::new();
+    let both = format!("{}?force=true&detach_peer=true", group());
+    assert_eq!(api.call("member", "DELETE", &both, "").await.status, 403);
+    assert_eq!(api.call_in("protector 1.2", "admin", "DELETE", &both, "").await.status, 400);
+    for half in ["force=true", "detach_peer=true"] {
+        let answer = api.call("admin", "DELETE", &format!("{}?{half}", group()), "").await;
+        assert_eq!(answer.status, 400, "{half}");
+        assert!(answer.details().contains("together"), "{}", answer.details());
+    }
+    let neither = format!("{}?force=false&detach_peer=false", group());
+    assert_eq!(api.call("member", "DELETE", &neither, "").await.status, 204);
+    assert_eq!(api.core.seen.lock().detached, 0);
+    assert_eq!(api.call("admin", "DELETE", &both, "").await.status, 204);
+    assert_eq!(api.core.seen.lock().detached, 1);
+}

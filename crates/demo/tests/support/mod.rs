@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use protector_core::Core;
 use protector_demo::{
     Protected, Rest, Stage, StageOptions, protect,
     rest::{Reply, text},
@@ -24,6 +25,7 @@ const VOLATILE: [&str; 3] = ["now", "live_tokens", "time_remaining"];
 
 /// One Protector that runs in this process.
 struct Running {
+    core: Core,
     shutdown: CancellationToken,
     handle: JoinHandle<anyhow::Result<()>>,
 }
@@ -66,7 +68,7 @@ impl Theatre {
         })
         .await
         .unwrap();
-        let running = [Some(run(&stage, 0).await), Some(run(&stage, 1).await)];
+        let running = [Some(run(&stage, 0, BOTH).await), Some(run(&stage, 1, BOTH).await)];
         let shape = AppShape { servers: 3, volumes_per_server: None };
         let servers = tenant::build(&stage, shape).await.unwrap();
         prepare(&stage, &servers);
@@ -82,7 +84,7 @@ impl Theatre {
 
     /// Stops a site's Protector; its cloud and array run on.
     pub async fn stop(&mut self, at: usize) {
-        if let Some(Running { shutdown, handle }) = self.running[at].take() {
+        if let Some(Running { shutdown, handle, .. }) = self.running[at].take() {
             shutdown.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(20), handle).await;
         }
@@ -90,7 +92,18 @@ impl Theatre {
 
     /// Starts a site's Protector again, at the same address on the same database.
     pub async fn start(&mut self, at: usize) {
-        self.running[at] = Some(run(&self.stage, at).await);
+        self.running[at] = Some(run(&self.stage, at, BOTH).await);
+    }
+
+    /// The same without an engine: what is asked stays as it is.
+    pub async fn start_api(&mut self, at: usize) {
+        let roles = Roles { api: true, engine: false };
+        self.running[at] = Some(run(&self.stage, at, roles).await);
+    }
+
+    /// The product of a site that runs, with its database.
+    pub fn core(&self, at: usize) -> Core {
+        self.running[at].as_ref().unwrap().core.clone()
     }
 
     /// Everything goes down.
@@ -163,7 +176,10 @@ impl Theatre {
     }
 }
 
-async fn run(stage: &Stage, at: usize) -> Running {
+/// API and engine.
+const BOTH: Roles = Roles { api: true, engine: true };
+
+async fn run(stage: &Stage, at: usize, roles: Roles) -> Running {
     let config = stage.sites[at].config.clone();
     let mut listening = Listening::bind(&config.bind).await;
     for _ in 0..100 {
@@ -176,9 +192,9 @@ async fn run(stage: &Stage, at: usize) -> Running {
     let hook = Arc::new(CrashAt::from_env());
     let protector = Protector::assemble(config, stage.clock.clone(), hook).await.unwrap();
     let shutdown = CancellationToken::new();
-    let roles = Roles { api: true, engine: true };
+    let core = protector.core().clone();
     let handle = tokio::spawn(protector.run(roles, Some(listening.unwrap()), shutdown.clone()));
-    Running { shutdown, handle }
+    Running { core, shutdown, handle }
 }
 
 /// Removes what changes with time alone, the snapshots of the arrays' schedules among it.

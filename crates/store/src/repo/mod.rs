@@ -10,6 +10,7 @@ pub(crate) mod groups;
 pub(crate) mod identity;
 pub(crate) mod journal;
 pub(crate) mod kept;
+pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod members;
 pub(crate) mod operation_list;
