@@ -1,0 +1,82 @@
+//! The operations under test: one entry each. A definition of `protector_operations::catalog::all` without an entry
+//! fails the harness.
+
+use std::fmt;
+
+use protector_sim::world::World;
+use serde_json::Value;
+
+use super::{
+    ends::{self, Ends},
+    scene::{Scene, failover_body},
+};
+use crate::expect::Problems;
+
+/// The body of an action.
+pub type Body = fn(&Scene) -> Value;
+
+/// What happens before the operation under test is asked for.
+#[derive(Clone, Copy)]
+pub enum Before {
+    /// This action, at this site's Protector, undisturbed to its end.
+    Run {
+        /// 0 or 1.
+        at: usize,
+        /// With this body.
+        body: Body,
+    },
+    /// This site's cloud and array refuse every connection.
+    Down(usize),
+    /// They answer again.
+    Up(usize),
+    /// So many seconds pass.
+    Wait(u64),
+}
+
+impl fmt::Debug for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run { at, .. } => write!(f, "an action at site {at}"),
+            Self::Down(at) => write!(f, "site {at} down"),
+            Self::Up(at) => write!(f, "site {at} up"),
+            Self::Wait(seconds) => write!(f, "{seconds} s"),
+        }
+    }
+}
+
+/// One operation under test.
+pub struct Entry {
+    /// What it is called in the report.
+    pub name: &'static str,
+    /// The definition that its plan names.
+    pub definition: &'static str,
+    /// What comes before.
+    pub before: &'static [Before],
+    /// The site whose Protector is asked and drives it: 0 or 1.
+    pub at: usize,
+    /// The request.
+    pub body: Body,
+    /// Changes the world before each play (plays begin without faults).
+    pub arrange: fn(&World),
+    /// What must be there when it has completed, by the simulators' own account.
+    pub ends: fn(&Ends) -> Problems,
+}
+
+/// Nothing to arrange.
+pub fn as_is(_world: &World) {}
+
+/// All of them.
+pub const TABLE: &[Entry] = &[Entry {
+    name: "planned failover",
+    definition: "failover",
+    before: &[],
+    at: 0,
+    body: failover_body,
+    arrange: as_is,
+    ends: ends::failed_over,
+}];
+
+/// The entry of that name.
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    TABLE.iter().find(|e| e.name == name)
+}
