@@ -136,7 +136,8 @@ impl Reading {
             Value::Object(map) => map.values().collect(),
             _ => return,
         };
-        let marked_only = section.contains("array") && MARKED_ONLY.iter().any(|s| section.ends_with(s));
+        let marked_only =
+            section.contains("array") && MARKED_ONLY.iter().any(|s| section.ends_with(s));
         for value in items.into_iter().filter(|v| v.is_object()) {
             let name = value["name"].as_str().unwrap_or_default();
             if marked_only && !name.contains(&self.marker) {
@@ -298,8 +299,7 @@ mod tests {
         let mut after = before.clone();
         let servers = after["clouds"]["site-a"]["compute"]["servers"].as_array_mut().unwrap();
         servers.push(json!({"id": C, "name": "web", "tags": ["ptr-1-m0.create"]}));
-        let differences =
-            reading.canon(&before).differences(&reading.canon(&after), |_, _| false);
+        let differences = reading.canon(&before).differences(&reading.canon(&after), |_, _| false);
         assert_eq!(differences.len(), 1, "{differences:?}");
         assert_eq!(reading.marked(&after).len(), 1);
         assert!(reading.canon(&before).sections["site-a volume volumes"][0].contains(B));

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_types::{DomainEffect, OperationId};
-use protector_workflow::{
-    Control, Entry, Journal, JournalError, MemoryJournal, NewEntry, Summary,
-};
+use protector_workflow::{Control, Entry, Journal, JournalError, MemoryJournal, NewEntry, Summary};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{

@@ -1,17 +1,19 @@
 //! Plays an operation once in virtual time: engines come and go until it is at rest.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use chrono::DateTime;
+use protector_http::RouterTransport;
 use protector_operations::{Deps, catalog};
 use protector_server::hooks::LeaseScope;
 use protector_sim::{
     faults::{Effect, Rule},
-    world::World,
+    world::{World, WorldConfig},
 };
 use protector_types::{Clock, DomainEffect, OperationId, SiteId};
 use protector_workflow::{
-    Control, Definition, Entry, EntryKind, Executor, ExecutorConfig, Journal, Lease,
-    MemoryJournal, NewEntry, NoHook, Plan, RunEnd, State, View,
+    Control, Definition, Entry, EntryKind, Executor, ExecutorConfig, Journal, Lease, MemoryJournal,
+    NewEntry, NoHook, Plan, RunEnd, State, View,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -52,7 +54,22 @@ pub struct Start {
 }
 
 /// Wraps a definition's steps.
-pub type Plant = fn(Arc<dyn Definition>) -> Arc<dyn Definition>;
+pub type Plant = Arc<dyn Fn(Arc<dyn Definition>) -> Arc<dyn Definition> + Send + Sync>;
+
+impl Start {
+    /// The same operation at the same moment, with these steps.
+    pub fn with(&self, plant: Plant) -> Self {
+        Self {
+            world: self.world.fork(Arc::new(VirtualClock::at(self.moment))),
+            moment: self.moment,
+            plan: self.plan.clone(),
+            operation: self.operation,
+            site_ids: self.site_ids,
+            arrange: self.arrange,
+            planted: Some(plant),
+        }
+    }
+}
 
 /// How to play.
 #[derive(Debug, Clone, Default)]
@@ -119,6 +136,18 @@ pub fn before(start: &Start) -> anyhow::Result<Value> {
     })
 }
 
+/// Every definition of this build: name and version.
+pub fn definitions() -> BTreeSet<(String, u32)> {
+    let epoch = Moment { now: DateTime::UNIX_EPOCH, monotonic: Duration::ZERO };
+    let clock: Arc<dyn Clock> = Arc::new(VirtualClock::at(epoch));
+    let world = World::new(WorldConfig::new(0, clock.clone()));
+    let transport = Arc::new(RouterTransport::new(clock.clone()));
+    let ids = [SiteId::generate(), SiteId::generate()];
+    let fabric = SimFabric::new(&world, ids, transport, clock);
+    let deps = Deps::new(Arc::new(fabric), Arc::new(Pushes));
+    catalog::all(&deps).iter().map(|d| (d.name().to_owned(), d.version())).collect()
+}
+
 struct Stage<'a> {
     start: &'a Start,
     scenario: &'a Scenario,
@@ -148,12 +177,8 @@ impl<'a> Stage<'a> {
     /// The definition with fresh sessions, hints and shared lists: another process.
     fn definition(&self) -> anyhow::Result<Arc<dyn Definition>> {
         let plan = &self.start.plan;
-        let fabric = SimFabric::new(
-            &self.world,
-            self.start.site_ids,
-            self.wire.clone(),
-            self.clock.clone(),
-        );
+        let fabric =
+            SimFabric::new(&self.world, self.start.site_ids, self.wire.clone(), self.clock.clone());
         let deps = Deps::new(Arc::new(fabric), Arc::new(Pushes));
         let known = catalog::all(&deps)
             .into_iter()
@@ -161,7 +186,7 @@ impl<'a> Stage<'a> {
         let known = known.ok_or_else(|| {
             anyhow::anyhow!("no definition {:?} version {}", plan.definition, plan.version)
         })?;
-        Ok(match self.start.planted {
+        Ok(match &self.start.planted {
             Some(plant) => plant(known),
             None => known,
         })

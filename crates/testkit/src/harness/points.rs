@@ -13,6 +13,9 @@ use super::{
     play::Scenario,
 };
 
+/// The kind of the one step that fails on purpose.
+pub const REFUSE: &str = "refuse";
+
 /// How a play has to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expect {
@@ -99,9 +102,10 @@ impl Roles {
         }
         let warns = plan.steps.iter().filter(|s| s.on_failure == OnFailure::Warn);
         let warns: BTreeSet<String> = warns.map(|s| s.id.clone()).collect();
-        let fit = plan.steps.iter().filter(|s| {
-            !s.no_return && !after_no_return.contains(&s.id) && !warns.contains(&s.id)
-        });
+        let fit = plan
+            .steps
+            .iter()
+            .filter(|s| !s.no_return && !after_no_return.contains(&s.id) && !warns.contains(&s.id));
         let trigger = fit.max_by_key(|s| depth[s.id.as_str()]).map(|s| s.id.clone());
         Self { after_no_return, warns, trigger }
     }
@@ -147,6 +151,12 @@ struct Planner<'a> {
 /// Every play of a plan. The order is the same in each run: a number names a play.
 pub fn all(plan: &Plan, roles: &Roles, seen: &Seen<'_>) -> Vec<Planned> {
     let mut planner = Planner { plan, roles, all: Vec::new(), core: BTreeSet::new() };
+    if let [only] = plan.steps.as_slice()
+        && only.kind == REFUSE
+    {
+        planner.refused(&only.id, seen.commits);
+        return planner.all;
+    }
     planner.runs();
     planner.undos();
     planner.wire(seen);
@@ -202,8 +212,7 @@ impl Planner<'_> {
             if step.no_return || self.roles.after_no_return.contains(&step.id) {
                 continue;
             }
-            let run =
-                if step.id == trigger { RunFault::FailAfter } else { RunFault::FailBefore };
+            let run = if step.id == trigger { RunFault::FailAfter } else { RunFault::FailBefore };
             for (fault, name, when, parks) in UNDO_FAULTS {
                 let faults = Faults::of_run(&trigger, run).and_undo(&step.id, fault);
                 let expect = Expect::RollsBack {
@@ -214,7 +223,8 @@ impl Planner<'_> {
                 self.add(faults, expect, name, when, By::Step(step.id.clone()));
             }
             // What only half happened is undone twice, by two engines.
-            if step.id != trigger && self.roles.failure(&step.id) == Expect::Fails(step.id.clone()) {
+            if step.id != trigger && self.roles.failure(&step.id) == Expect::Fails(step.id.clone())
+            {
                 let faults = Faults::of_run(&step.id, RunFault::FailAfter)
                     .and_undo(&step.id, UndoFault::CrashAfter);
                 let expect = Expect::Fails(step.id.clone());
@@ -247,11 +257,9 @@ impl Planner<'_> {
         for (fault, name, when) in rows {
             let refusal = matches!(fault, WireFault::Status(403 | 409));
             let expect = match failed {
-                Some(failed) => Expect::RollsBack {
-                    failed: failed.to_owned(),
-                    parks: None,
-                    may_park: refusal,
-                },
+                Some(failed) => {
+                    Expect::RollsBack { failed: failed.to_owned(), parks: None, may_park: refusal }
+                }
                 None if refusal => Expect::Either(spot.step.clone()),
                 None => Expect::Completes,
             };
@@ -268,7 +276,8 @@ impl Planner<'_> {
     /// outlive the rollback.
     fn late_and_taken_back(&mut self, spot: &Spot, pattern: &str) {
         let next = self.plan.steps.iter().find(|s| s.after.contains(&spot.step));
-        let Some(next) = next.filter(|n| matches!(self.roles.failure(&n.id), Expect::Fails(_))) else {
+        let Some(next) = next.filter(|n| matches!(self.roles.failure(&n.id), Expect::Fails(_)))
+        else {
             return;
         };
         let late = WIRE_FAULTS.iter().find(|(f, ..)| matches!(f, WireFault::LandsLater(_)));
@@ -277,6 +286,32 @@ impl Planner<'_> {
         let expect = Expect::Fails(next.id.clone());
         let name = format!("wire {name}, the next step fails: {:?} {pattern}", spot.phase);
         self.add(faults, expect, name, when, By::Step(spot.step.clone()));
+    }
+
+    /// A plan that can only fail: it does, whatever happens, and names its one step.
+    fn refused(&mut self, step: &str, commits: u64) {
+        let expect = Expect::Fails(step.to_owned());
+        for (fault, name, when, kind) in RUN_FAULTS {
+            if kind == Kind::Passes && !matches!(fault, RunFault::Twice) {
+                let faults = Faults::of_run(step, fault);
+                self.add(faults, expect.clone(), name, when, By::Step(step.to_owned()));
+            }
+        }
+        for number in 1..=commits {
+            for (fault, when) in
+                [(CommitFault::CrashBefore, "before"), (CommitFault::CrashAfter, "after")]
+            {
+                let faults = Faults::default().and_commit(number, fault);
+                self.add(faults, expect.clone(), "crash at commit", when, By::Commit(number));
+            }
+        }
+        for (fault, name, when, parks) in UNDO_FAULTS {
+            let faults = Faults::default().and_undo(step, fault);
+            let parks = parks.then(|| step.to_owned());
+            let may_park = parks.is_some();
+            let expect = Expect::RollsBack { failed: step.to_owned(), parks, may_park };
+            self.add(faults, expect, name, when, By::Step(step.to_owned()));
+        }
     }
 
     /// A death, or a person's cancel, at each commit; a death at each commit of a rollback.
@@ -311,8 +346,7 @@ impl Planner<'_> {
                 (RunFault::LostAfter, "lost answer, stale lists"),
                 (RunFault::CrashAfter, "crash in run, stale lists"),
             ] {
-                let faults =
-                    Faults { stale_ms: Some(2_000), ..Faults::of_run(&step.id, fault) };
+                let faults = Faults { stale_ms: Some(2_000), ..Faults::of_run(&step.id, fault) };
                 self.add(faults, Expect::Completes, name, "after", By::Step(step.id.clone()));
             }
         }

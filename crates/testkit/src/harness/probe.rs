@@ -216,9 +216,7 @@ impl DynStep for ProbedStep {
         match fault {
             Pending(_) => Undo::Pending("planned: under way".into()),
             CrashAfter => gremlin.die(step).await,
-            Twice if !matches!(first, Undo::Failed(_)) => {
-                self.really_undo(cx, input, output).await
-            }
+            Twice if !matches!(first, Undo::Failed(_)) => self.really_undo(cx, input, output).await,
             _ => first,
         }
     }

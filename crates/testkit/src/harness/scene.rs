@@ -17,7 +17,8 @@ use protector_sim::{
     faults::Partition,
     world::World,
 };
-use protector_types::{Clock, OperationId};
+use protector_store::Scope;
+use protector_types::{Clock, Code, OperationId, Refusal};
 use protector_workflow::{NoHook, SystemClock};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -173,7 +174,13 @@ impl Scene {
         let config = self.stage.sites[entry.at].config.clone();
         let protector = Protector::assemble(config, self.clock.clone(), Arc::new(NoHook)).await?;
         let operation: OperationId = id.parse().context("the operation's id")?;
-        let plan = protector.core().store().load_plan(operation).await.context("the plan")?;
+        let core = protector.core();
+        let mut plan = core.store().load_plan(operation).await.context("the plan")?;
+        if entry.refused {
+            let row = core.store().operation(&Scope::System, operation).await?;
+            let refusal = Refusal::new(Code::PlanRefused, "a server of the group is gone");
+            plan = core.planner().refused(row.operation_type, row.group_id, &refusal);
+        }
         let mut site_ids = Vec::new();
         for id in &self.protected.site_ids {
             site_ids.push(id.parse().context("a site's id")?);

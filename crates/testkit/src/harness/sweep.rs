@@ -162,10 +162,8 @@ impl Case {
         let first = before(&start)?;
         let reading = Reading::new(&first, &format!("ptr-{}", start.operation.short()));
         let complete = play(&start, &Scenario::default())?;
-        let rollback = match &roles.trigger {
-            Some(step) => Some(play(&start, &failing(step))?),
-            None => None,
-        };
+        let failing = roles.trigger.as_ref().map(|step| failing(step));
+        let rollback = failing.map(|scenario| play(&start, &scenario)).transpose()?;
         let names = [0, 1].map(|at: usize| {
             let site = &start.world.sites()[at];
             (site.cloud.name.clone(), site.array.name())
@@ -194,7 +192,9 @@ impl Case {
             rollback_requests: rollback.as_ref().map_or(&[], |r| &r.requests),
         };
         let plays = points::all(&start.plan, &roles, &seen);
-        wrong.extend(judge(&start.plan, &golden, &Expect::Completes, &complete));
+        let refuse = start.plan.steps.iter().find(|s| s.kind == points::REFUSE);
+        let normal = refuse.map_or(Expect::Completes, |s| Expect::Fails(s.id.clone()));
+        wrong.extend(judge(&start.plan, &golden, &normal, &complete));
         if let (Some(step), Some(played)) = (&roles.trigger, &rollback) {
             wrong.extend(judge(&start.plan, &golden, &Expect::Fails(step.clone()), played));
         }
@@ -209,11 +209,25 @@ impl Case {
         Self::of(super::scene::set(entry)?, entry.ends)
     }
 
+    /// The kinds of steps of the plan.
+    pub fn kinds(&self) -> BTreeSet<&str> {
+        self.start.plan.steps.iter().map(|s| s.kind.as_str()).collect()
+    }
+
+    /// Numbers of the plays that strike a step of this kind, and of those that strike a commit.
+    pub fn plays_of(&self, kind: &str) -> Vec<usize> {
+        let of_kind = |id: &str| self.start.plan.steps.iter().any(|s| s.id == id && s.kind == kind);
+        let chosen = self.plays.iter().enumerate().filter(|(_, planned)| match &planned.by {
+            By::Step(step) => of_kind(step),
+            By::Commit(_) => true,
+        });
+        chosen.map(|(number, _)| number).collect()
+    }
+
     /// Plays those that are selected.
     pub fn sweep(&self, selection: &Selection) -> Tally {
-        let chosen: Vec<usize> = (0..self.plays.len())
-            .filter(|n| selection.takes(*n, self.plays[*n].core))
-            .collect();
+        let chosen: Vec<usize> =
+            (0..self.plays.len()).filter(|n| selection.takes(*n, self.plays[*n].core)).collect();
         self.run(&chosen)
     }
 
@@ -308,8 +322,5 @@ impl Case {
 
 /// A play in which this step fails before its effect.
 pub fn failing(step: &str) -> Scenario {
-    Scenario {
-        faults: Faults::of_run(step, RunFault::FailBefore),
-        ..Scenario::default()
-    }
+    Scenario { faults: Faults::of_run(step, RunFault::FailBefore), ..Scenario::default() }
 }

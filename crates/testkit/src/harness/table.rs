@@ -50,6 +50,8 @@ pub struct Entry {
     pub name: &'static str,
     /// The definition that its plan names.
     pub definition: &'static str,
+    /// The kinds of steps that its plan has, all of them.
+    pub kinds: &'static [&'static str],
     /// What comes before.
     pub before: &'static [Before],
     /// The site whose Protector is asked and drives it: 0 or 1.
@@ -58,23 +60,59 @@ pub struct Entry {
     pub body: Body,
     /// Changes the world before each play (plays begin without faults).
     pub arrange: fn(&World),
+    /// Only refused: its plan is what an accepted operation gets that can no longer be planned.
+    pub refused: bool,
     /// What must be there when it has completed, by the simulators' own account.
-    pub ends: fn(&Ends) -> Problems,
+    pub ends: fn(&Ends<'_>) -> Problems,
 }
 
 /// Nothing to arrange.
 pub fn as_is(_world: &World) {}
 
+/// Steps of every operation that rebuilds servers at the other site.
+macro_rules! rebuilding {
+    ($($more:literal),*) => {
+        &["recheck", "await_replication", "clone_volume", "manage_volume", "dress_volume",
+          "import_keypair", "create_server_group", "create_port", "create_server", "settle_power",
+          "barrier", $($more),*]
+    };
+}
+
 /// All of them.
-pub const TABLE: &[Entry] = &[Entry {
-    name: "planned failover",
-    definition: "failover",
-    before: &[],
-    at: 0,
-    body: failover_body,
-    arrange: as_is,
-    ends: ends::failed_over,
-}];
+pub const TABLE: &[Entry] = &[
+    Entry {
+        name: "planned failover",
+        definition: "failover",
+        kinds: rebuilding![
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "snapshot_group",
+            "verify_source",
+            "swap_primary",
+            "stop_schedule",
+            "push_group"
+        ],
+        before: &[],
+        at: 0,
+        body: failover_body,
+        arrange: as_is,
+        refused: false,
+        ends: ends::failed_over,
+    },
+    Entry {
+        name: "refused failover",
+        definition: "failover",
+        kinds: &["refuse"],
+        before: &[],
+        at: 0,
+        body: failover_body,
+        arrange: as_is,
+        refused: true,
+        ends: ends::nothing,
+    },
+];
 
 /// The entry of that name.
 pub fn entry(name: &str) -> Option<&'static Entry> {
