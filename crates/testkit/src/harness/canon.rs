@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Depend on when or in which order things happened, wherever they stand.
-const VOLATILE: [&str; 17] = [
+const VOLATILE: [&str; 18] = [
     "now",
     "created",
     "created_at",
@@ -27,6 +27,7 @@ const VOLATILE: [&str; 17] = [
     "service_uuid",
     "mac_address_pool",
     "stamps",
+    "volume_count",
 ];
 /// Chosen by a scheduler: left out of what is new.
 const PLACED: [&str; 6] =
@@ -123,7 +124,9 @@ impl Reading {
             }
         }
         for (array, lists) in entries(&dump["arrays"]) {
+            let groups = without_destroyed(lists);
             for (list, items) in entries(lists).filter(|(list, _)| !SKIPPED.contains(list)) {
+                let items = if list == "groups" { &groups } else { items };
                 self.take(&format!("{array} {list}"), items, &mut objects);
             }
         }
@@ -213,6 +216,19 @@ impl Canon {
 
 fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+}
+
+/// The array's groups without members that are destroyed: an array lists them until they are eradicated.
+fn without_destroyed(lists: &Value) -> Value {
+    let destroyed =
+        |name: &Value| lists["volumes"][name.as_str().unwrap_or_default()]["destroyed"] == true;
+    let mut groups = lists["groups"].clone();
+    for group in groups.as_object_mut().into_iter().flat_map(|groups| groups.values_mut()) {
+        if let Some(members) = group["volumes"].as_array_mut() {
+            members.retain(|name| !destroyed(name));
+        }
+    }
+    groups
 }
 
 /// A readable name that is the same for the same thing in every play.
