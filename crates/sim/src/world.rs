@@ -142,13 +142,23 @@ impl World {
         if config.flavors {
             sites.iter().for_each(|s| s.cloud.add_usual_flavors());
         }
-        let keepers = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => sites
-                .iter()
-                .map(|s| runtime.spawn(s.cloud.clone().keep_settled()).abort_handle())
-                .collect(),
-            Err(_) => Vec::new(),
-        };
+        let keepers = keepers(&sites);
+        Self { sites, faults, keepers }
+    }
+
+    /// The same world once more, as it is now: everything in it has the same ids, and from here on neither notices what
+    /// happens to the other. The copy is under `clock`, which must show the same time; it has no faults, and is reached
+    /// in process ([`World::route`]). For tests that try many ways out of one situation.
+    pub fn fork(&self, clock: Arc<dyn Clock>) -> Self {
+        let [a, b] = &self.sites;
+        let [array_a, array_b] = Array::fork_pair([&a.array, &b.array], &clock);
+        let faults = FaultPlan::new(self.faults.seed());
+        let sites = [(a, array_a), (b, array_b)].map(|(site, array)| {
+            let array_gate = Gate::new(faults.clone(), &array.name(), true, clock.clone(), (0, 0));
+            let cloud = site.cloud.fork(array.clone(), clock.clone(), faults.clone());
+            Site { cloud, array, array_gate }
+        });
+        let keepers = keepers(&sites);
         Self { sites, faults, keepers }
     }
 
@@ -216,6 +226,17 @@ impl World {
             sites.push(serve_site(site, &authority, &options, at).await?);
         }
         Ok(Served { sites, ca_pem: authority.pem().to_owned() })
+    }
+}
+
+/// Inside a Tokio runtime: tasks that keep the clouds up to their clock.
+fn keepers(sites: &[Site; 2]) -> Vec<AbortHandle> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => sites
+            .iter()
+            .map(|s| runtime.spawn(s.cloud.clone().keep_settled()).abort_handle())
+            .collect(),
+        Err(_) => Vec::new(),
     }
 }
 

@@ -228,11 +228,18 @@ impl SiteInventory {
 impl Inventory {
     /// What is there now.
     pub fn take(world: &World) -> Self {
-        let dump = world.dump();
-        let sites = world.sites();
+        let names = [0, 1].map(|at: usize| {
+            let site = &world.sites()[at];
+            (site.cloud.name.clone(), site.array.name())
+        });
+        Self::read(&world.dump(), &names)
+    }
+
+    /// What a dump says, of sites with these (cloud, array) names.
+    pub fn read(dump: &Value, names: &[(String, String); 2]) -> Self {
         let site = |at: usize| {
-            let (cloud, array) = (&sites[at].cloud.name, sites[at].array.name());
-            SiteInventory::of(&dump["clouds"][cloud], &dump["arrays"][array.as_str()])
+            let (cloud, array) = &names[at];
+            SiteInventory::of(&dump["clouds"][cloud], &dump["arrays"][array])
         };
         Self { sites: [site(0), site(1)] }
     }

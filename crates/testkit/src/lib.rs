@@ -1,7 +1,8 @@
 //! What several crates' tests share: a two-site harness on the demo's stage, the engine as a process that can be
-//! killed, an inventory of everything in both clouds and on both arrays, and the kill sweep.
+//! killed, an inventory of everything in both clouds and on both arrays, the kill sweep, and the plan property harness.
 
 pub mod expect;
+pub mod harness;
 pub mod inventory;
 pub mod process;
 pub mod sweep;

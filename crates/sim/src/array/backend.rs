@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use protector_types::Clock;
 use serde_json::Value;
 
 use super::{
@@ -84,6 +85,28 @@ impl Array {
         let slot: Slot = Arc::new(RwLock::new(shared.clone()));
         shared.slots.lock().push(slot.clone());
         Self { key, config, slot }
+    }
+
+    /// Both arrays once more, as they are now and linked as they are, with a state of their own under this clock.
+    pub(crate) fn fork_pair(pair: [&Self; 2], clock: &Arc<dyn Clock>) -> [Self; 2] {
+        let mut made: Vec<(Arc<Shared>, Arc<Shared>)> = Vec::new();
+        pair.map(|array| {
+            // Up to its own clock first.
+            array.locked(|_, _| ());
+            let original = array.slot.read().clone();
+            let known = made.iter().find(|(old, _)| Arc::ptr_eq(old, &original));
+            let shared = known.map(|(_, new)| new.clone()).unwrap_or_else(|| {
+                let fabric = original.fabric.lock().fork(clock);
+                let shared =
+                    Arc::new(Shared { fabric: Mutex::new(fabric), slots: Mutex::new(Vec::new()) });
+                made.push((original.clone(), shared.clone()));
+                shared
+            });
+            let slot: Slot = Arc::new(RwLock::new(shared.clone()));
+            shared.slots.lock().push(slot.clone());
+            let config = ArrayConfig { clock: clock.clone(), ..array.config.as_ref().clone() };
+            Self { key: array.key, config: Arc::new(config), slot }
+        })
     }
 
     /// Connects two arrays for asynchronous and synchronous replication, both ways.

@@ -26,7 +26,7 @@ pub(crate) fn fresh_key() -> Key {
 }
 
 /// Arrays that know each other, and all that is on them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fabric {
     pub clock: Arc<dyn Clock>,
     /// The moment that the state stands for; [`Fabric::settle`] moves it.
@@ -88,6 +88,17 @@ impl Fabric {
             agenda: BTreeSet::new(),
             shipped: HashMap::new(),
         }
+    }
+
+    /// The same arrays with the same objects once more, under another clock.
+    pub(crate) fn fork(&self, clock: &Arc<dyn Clock>) -> Self {
+        let mut fork = self.clone();
+        fork.clock = clock.clone();
+        for unit in fork.units.values_mut() {
+            let config = ArrayConfig { clock: clock.clone(), ..unit.config.as_ref().clone() };
+            unit.config = Arc::new(config);
+        }
+        fork
     }
 
     /// Takes over everything of `other`, which stays empty.

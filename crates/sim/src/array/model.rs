@@ -61,7 +61,7 @@ impl Kind {
 }
 
 /// One array.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Unit {
     /// Settings.
     pub config: Arc<ArrayConfig>,

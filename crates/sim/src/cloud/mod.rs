@@ -122,6 +122,27 @@ impl Cloud {
         cloud
     }
 
+    /// The same cloud once more, as it is now: with its own state, on this array, under this clock and these faults.
+    pub(crate) fn fork(&self, array: Array, clock: Arc<dyn Clock>, faults: FaultPlan) -> Self {
+        self.settle();
+        let mut state = self.lock().clone();
+        // A bell of its own: the two clouds have nothing to tell each other.
+        state.cinder.bell = Arc::default();
+        let gate = Gate::new(faults, &self.name, false, clock.clone(), self.profile.call_ms);
+        Self(Arc::new(Inner {
+            name: self.name.clone(),
+            region: self.region.clone(),
+            base_url: RwLock::new(format!("http://{}.sim", self.name)),
+            clock,
+            profile: self.profile.clone(),
+            seed: self.seed,
+            array,
+            state: Mutex::new(state),
+            counter: AtomicU64::new(self.counter.load(Ordering::Relaxed)),
+            gate,
+        }))
+    }
+
     /// All services below one root, behind faults and latency, and the tests' own `/_sim`.
     pub fn router(&self) -> Router {
         let services: Router = Router::new()
@@ -202,7 +223,7 @@ pub(crate) fn draw_ms(seed: u64, key: &str, range: (u64, u64)) -> Duration {
 }
 
 /// The whole cloud's state.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     /// Users, projects, roles, tokens, trusts.
     pub keystone: keystone::State,

@@ -205,7 +205,7 @@ pub(crate) async fn microversion(
 }
 
 /// Work that falls due; ordered by time, then by the order of scheduling.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Timeline<J> {
     due: BTreeMap<(Duration, u64), J>,
     sequence: u64,

@@ -43,7 +43,7 @@ pub use seed::VolumeSeed;
 const VERSIONS: (Microversion, Microversion) = (Microversion(3, 0), Microversion(3, 71));
 
 /// Its objects.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     /// By id.
     pub volumes: BTreeMap<String, Volume>,

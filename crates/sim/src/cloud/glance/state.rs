@@ -48,7 +48,7 @@ pub struct Image {
 }
 
 /// Images of one cloud.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// By id.
     pub images: BTreeMap<String, Image>,

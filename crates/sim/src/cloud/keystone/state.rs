@@ -231,7 +231,7 @@ impl TokenView {
 }
 
 /// Users, projects, roles, tokens, trusts, catalog of one cloud.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// By id.
     pub domains: BTreeMap<String, Domain>,

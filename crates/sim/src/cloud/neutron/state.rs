@@ -184,7 +184,7 @@ pub struct Rule {
 }
 
 /// Networks, subnets, ports, security groups of one cloud.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     /// By id.
     pub networks: BTreeMap<String, Network>,

@@ -44,7 +44,7 @@ pub use seed::{FlavorSeed, GuestError};
 const VERSIONS: (Microversion, Microversion) = (Microversion(2, 1), Microversion(2, 100));
 
 /// Its objects.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct State {
     /// By id; deleted ones stay, marked.
     pub servers: BTreeMap<String, Server>,

@@ -1,0 +1,237 @@
+//! Judges what is left after a play.
+
+use protector_types::{DomainEffect, OperationStatus};
+use protector_workflow::{Plan, RunEnd};
+
+use super::{
+    canon::{Canon, Reading},
+    play::Played,
+    points::Expect,
+};
+
+/// What plays of one operation are compared with.
+pub struct Golden {
+    /// Makes dumps comparable.
+    pub reading: Reading,
+    /// The world before.
+    pub before: Canon,
+    /// After an undisturbed run.
+    pub complete: Canon,
+    /// Domain changes of an undisturbed run, new ids replaced.
+    pub effects: Vec<String>,
+    /// And of an undisturbed rollback.
+    pub rollback_effects: Vec<String>,
+    /// Servers that cannot write to their disks before or after an undisturbed run.
+    pub cannot_write: Vec<(usize, String, String)>,
+}
+
+/// Domain changes in comparable form.
+pub fn effects(reading: &Reading, effects: &[DomainEffect]) -> Vec<String> {
+    effects.iter().map(|effect| reading.plain(effect)).collect()
+}
+
+/// What a rollback leaves on purpose: a public key, and group snapshots (copies that the retention removes).
+fn kept_on_purpose(section: &str, _line: &str) -> bool {
+    let array = section.starts_with("array");
+    section.ends_with("keypairs") || (array && section.ends_with("snapshots"))
+}
+
+/// Everything that is wrong.
+pub fn judge(plan: &Plan, golden: &Golden, expect: &Expect, played: &Played) -> Vec<String> {
+    let mut judge = Judge { plan, golden, played, wrong: played.gremlin.wrongs() };
+    judge.end(expect);
+    judge.wrong
+}
+
+struct Judge<'a> {
+    plan: &'a Plan,
+    golden: &'a Golden,
+    played: &'a Played,
+    wrong: Vec<String>,
+}
+
+impl Judge<'_> {
+    fn check(&mut self, right: bool, wrong: impl FnOnce() -> String) {
+        if !right {
+            self.wrong.push(wrong());
+        }
+    }
+
+    fn ended(&self) -> Option<OperationStatus> {
+        match &self.played.end {
+            Some(RunEnd::Ended(status)) => Some(*status),
+            _ => None,
+        }
+    }
+
+    fn must_end(&mut self, status: OperationStatus) -> bool {
+        let right = self.ended() == Some(status);
+        let (end, view) = (&self.played.end, &self.played.view);
+        self.wrong.extend((!right).then(|| {
+            let message = view.error_message.clone().unwrap_or_default();
+            format!("ended {end:?}, not {status:?}; parked: {:?}; {message}", self.played.parked)
+        }));
+        right
+    }
+
+    fn never_parked(&mut self) {
+        let parked = self.played.parked.clone();
+        self.check(parked.is_empty(), || format!("a person was asked: {parked:?}"));
+    }
+
+    fn end(&mut self, expect: &Expect) {
+        match expect {
+            Expect::Completes => {
+                self.never_parked();
+                self.completed(Care::Exact);
+            }
+            Expect::Warns(step) => {
+                self.never_parked();
+                self.completed(Care::Counts);
+                let view = &self.played.view;
+                let told = !view.warnings.is_empty() && view.steps_failed.is_empty();
+                let shown = format!("{view:?}");
+                self.check(told, || format!("no warning for {step}: {shown}"));
+            }
+            Expect::Parks(step) => {
+                self.asked_about(step);
+                self.completed(Care::Exact);
+            }
+            Expect::Fails(step) => {
+                self.never_parked();
+                self.rolled_back(step);
+            }
+            Expect::RollsBack { failed, parks, may_park } => {
+                match parks {
+                    Some(step) => self.asked_about(step),
+                    None if *may_park => {}
+                    None => self.never_parked(),
+                }
+                self.rolled_back(failed);
+            }
+            Expect::Either(step) => match self.ended() {
+                Some(OperationStatus::Failed) => self.rolled_back(step),
+                _ => self.completed(Care::Counts),
+            },
+            Expect::Cancelled => {
+                self.never_parked();
+                match self.ended() {
+                    Some(OperationStatus::Cancelled) => self.nothing_left(),
+                    _ => self.completed(Care::Exact),
+                }
+            }
+        }
+    }
+
+    fn asked_about(&mut self, step: &str) {
+        let named = self.played.parked.iter().any(|reason| {
+            reason.contains(&format!("{step} ")) || reason.contains(&format!("{step}:"))
+        });
+        let parked = self.played.parked.clone();
+        self.check(named, || format!("nobody was asked about {step}: parked {parked:?}"));
+    }
+
+    fn completed(&mut self, care: Care) {
+        if !self.must_end(OperationStatus::Completed) {
+            return;
+        }
+        let (golden, played) = (self.golden, self.played);
+        let canon = golden.reading.canon(&played.dump);
+        match care {
+            Care::Exact => {
+                let differences = golden.complete.differences(&canon, |_, _| false);
+                self.report("after completion", differences);
+            }
+            Care::Counts => {
+                let (is, should) = (canon.counts(), golden.complete.counts());
+                self.check(is == should, || {
+                    let differences = golden.complete.differences(&canon, |_, _| false);
+                    format!("after completion there are {is:?}, not {should:?}: {differences:#?}")
+                });
+            }
+        }
+        if care == Care::Exact {
+            let has = effects(&golden.reading, &played.effects);
+            self.check(has == golden.effects, || {
+                format!("domain changes {has:#?}, not {:#?}", golden.effects)
+            });
+        }
+        let view = &played.view;
+        let all = view.steps_completed.len() == self.plan.stages.len() && view.progress == 100;
+        self.check(all, || format!("completed as {view:?}"));
+        self.writers();
+    }
+
+    fn rolled_back(&mut self, step: &str) {
+        if !self.must_end(OperationStatus::Failed) {
+            return;
+        }
+        self.which_failed(step);
+        self.nothing_left();
+    }
+
+    /// The record names the step, by stage and member, and nobody else.
+    fn which_failed(&mut self, step: &str) {
+        let Some(planned) = self.plan.steps.iter().find(|s| s.id == step) else { return };
+        let stage = self.plan.stages[planned.stage].name.clone();
+        let view = &self.played.view;
+        let failed: Vec<_> = view
+            .steps_failed
+            .iter()
+            .map(|f| (f.step.clone(), f.stage.clone(), f.member.clone()))
+            .collect();
+        let should = vec![(step.to_owned(), stage.clone(), planned.subject.clone())];
+        self.check(failed == should, || format!("steps_failed is {failed:?}, not {should:?}"));
+        let message = view.error_message.clone().unwrap_or_default();
+        let named = message.starts_with(&stage)
+            && planned.subject.as_ref().is_none_or(|subject| message.contains(subject.as_str()));
+        self.check(named, || {
+            format!("error_message {message:?} does not name {stage} ({:?})", planned.subject)
+        });
+    }
+
+    /// Everything is as it was before, no marker is left, and who ran runs and writes.
+    fn nothing_left(&mut self) {
+        let (golden, played) = (self.golden, self.played);
+        let canon = golden.reading.canon(&played.dump);
+        let differences = golden.before.differences(&canon, kept_on_purpose);
+        self.report("after the rollback", differences);
+        let marked = golden.reading.marked(&played.dump);
+        self.check(marked.is_empty(), || format!("markers are left on {marked:#?}"));
+        let has = effects(&golden.reading, &played.effects);
+        // A cancel before the first step changes nothing else: only the last change is common to all rollbacks.
+        let last = golden.rollback_effects.last();
+        self.check(has.last() == last && has.len() <= golden.rollback_effects.len(), || {
+            format!("domain changes {has:#?}, not {:#?}", golden.rollback_effects)
+        });
+        self.writers();
+    }
+
+    fn writers(&mut self) {
+        let cannot: Vec<_> = self
+            .played
+            .cannot_write
+            .iter()
+            .filter(|(at, name, _)| {
+                !self.golden.cannot_write.iter().any(|(a, n, _)| (a, n) == (at, name))
+            })
+            .collect();
+        let text = format!("{cannot:?}");
+        self.check(cannot.is_empty(), || format!("servers that cannot write: {text}"));
+    }
+
+    fn report(&mut self, when: &str, differences: Vec<String>) {
+        let more = differences.len().saturating_sub(12);
+        let shown = differences.into_iter().take(12).collect::<Vec<_>>().join("\n      ");
+        self.check(shown.is_empty(), || format!("{when} (+{more} more):\n      {shown}"));
+    }
+}
+
+/// How exactly a completed play must be like the undisturbed one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Everything.
+    Exact,
+    /// As many things of each kind: a warned step may have had its effect or not.
+    Counts,
+}
