@@ -101,6 +101,10 @@ class NoProject(sdk.SDKException):
     """The token belongs to no project, so that there are no groups to look at."""
 
 
+class EndlessList(sdk.SDKException):
+    """The service answers the same page of a list again and again."""
+
+
 class NotThere(sdk.SDKException):
     """No resource has this name."""
 

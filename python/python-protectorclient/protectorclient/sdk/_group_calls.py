@@ -58,7 +58,7 @@ class GroupCalls(Api):
         return self.one(ProtectionGroup, "PATCH", group_path(group_id), body=body, headers=headers)
 
     def delete_protection_group(self, group_id: str, force: bool = False, detach_peer: bool = False) -> None:
-        """Deletes a group, never a server or volume. The flags are for administrators whose other site is lost (1.3)."""
+        """Deletes a group, never a server or volume. The flags: for administrators whose other site is lost (1.3)."""
         query = {"force": "true" if force else None, "detach_peer": "true" if detach_peer else None}
         self.call("DELETE", group_path(group_id), query=query)
 

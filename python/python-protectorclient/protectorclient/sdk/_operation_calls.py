@@ -20,9 +20,7 @@ def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
 class OperationCalls(Api):
     """Actions on groups, plans, operations and their journals. Parameters that are ``None`` are not sent."""
 
-    def act(
-        self, group_id: str, action: str, idempotency_key: str | None = None, **parameters: Any
-    ) -> Operation:
+    def act(self, group_id: str, action: str, idempotency_key: str | None = None, **parameters: Any) -> Operation:
         """Starts an action by its key. The same idempotency key within a day gives the same operation."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         body = {action: _given(parameters)}

@@ -41,7 +41,7 @@ def quote(value: str) -> str:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(discover.normalize_version_number(text))
+    return tuple(int(part) for part in discover.normalize_version_number(text))
 
 
 class Api(proxy.Proxy):
@@ -175,5 +175,5 @@ class Api(proxy.Proxy):
             following = items[-1].get("id", items[-1].get("seq"))
             if following is None or following == marker:
                 # The service does not go on: better a clear end than a loop without one.
-                raise exceptions.sdk.InvalidResponse(f"{path} answers the same page again after {marker}")
+                raise exceptions.EndlessList(f"{path} answers the same page again after {marker}")
             marker = following

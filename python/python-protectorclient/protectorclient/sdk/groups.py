@@ -33,8 +33,8 @@ class ProtectionGroup(ProtectorResource):
     name: str = resource.Body("name")
     """Unique in the project."""
     status: str = resource.Body("status")
-    """``creating``, ``active``, ``failing_over``, ``failed_over``, ``failed_over_partial``, ``failing_back``, ``error`` or
-    ``deleting``."""
+    """``creating``, ``active``, ``failing_over``, ``failed_over``, ``failed_over_partial``, ``failing_back``, ``error``
+    or ``deleting``."""
     description: str = resource.Body("description")
     """Free text."""
     project_id: str = resource.Body("project_id")

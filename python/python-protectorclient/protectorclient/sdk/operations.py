@@ -37,8 +37,8 @@ class Operation(ProtectorResource):
     operation_type: str = resource.Body("operation_type")
     """``failover``, ``failback``, ``test_failover``, ``test_cleanup``, ``sync_volumes`` or ``reprotect``."""
     status: str = resource.Body("status")
-    """``pending``, ``running``, ``rolling_back``, ``completed`` or ``failed``; from 1.3 also ``cancelling``, ``cancelled``
-    and ``needs_attention``."""
+    """``pending``, ``running``, ``rolling_back``, ``completed`` or ``failed``; from 1.3 also ``cancelling``,
+    ``cancelled`` and ``needs_attention``."""
     progress: int = resource.Body("progress")
     """0 to 100; never falls, and is 100 only on completion."""
     protection_group_id: str = resource.Body("protection_group_id")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Base(command.Command):
     """A command of this plugin."""
 
-    # OpenStackClient would log in before it has looked at the arguments; we do it in run(), so that a mistyped option is
-    # told without any network, and a failed login is told in our words.
+    # OpenStackClient would log in before it has looked at the arguments; we do it in run(), so that a mistyped option
+    # is told without any network, and a failed login is told in our words.
     auth_required = False
     exit_code = 0
     _client: Any = None

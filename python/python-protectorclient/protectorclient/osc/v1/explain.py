@@ -48,10 +48,10 @@ def explain(error: Exception, client: Any = None) -> str:
     if isinstance(error, ksa.Unauthorized):
         return (
             f"Keystone does not accept these credentials: {_first_line(error)}\n"
-            "Next: a token may have expired or been revoked, a password changed; get a new token, or check the entry of "
-            "clouds.yaml (openstack --os-cloud <cloud> token issue shows whether it works)"
+            "Next: a token may have expired or been revoked, a password changed; get a new token, or check the entry "
+            "of clouds.yaml (openstack --os-cloud <cloud> token issue shows whether it works)"
         )
-    if isinstance(error, (ksa.ConnectFailure, ksa.SSLFailure, ksa.ConnectTimeout, ksa.RetriableConnectionFailure)):
+    if isinstance(error, (ksa.ConnectionError, ksa.RetriableConnectionFailure)):
         return _unreachable(error, client)
     if isinstance(error, ksa.EndpointNotFound):
         return f"{_first_line(error)}\nNext: check region and service catalog (openstack catalog list)"
@@ -62,6 +62,8 @@ def _api(error: exceptions.ApiError, client: Any) -> str:
     lines = [_reason(entry) for entry in error.errors] or [str(error.message)]
     if error.status_code == 404 and "resource.not_found" in error.codes:
         lines[-1] += _where(client)
+    request = f", {error.request_id}" if error.request_id else ""
+    lines[-1] += f" (HTTP {error.status_code}{request})"
     for step in dict.fromkeys(NEXT[code] for code in error.codes if code in NEXT):
         lines.append(f"Next: {step}")
     links = [link["href"] for entry in error.errors for link in entry.get("links") or () if link.get("href")]
@@ -69,8 +71,7 @@ def _api(error: exceptions.ApiError, client: Any) -> str:
         lines.append(f"More: {links[0]}")
     if not error.errors:
         lines.append("Next: this did not come from Protector; check the endpoint (openstack catalog list)")
-    request = f", {error.request_id}" if error.request_id else ""
-    return "\n".join(lines) + f" (HTTP {error.status_code}{request})"
+    return "\n".join(lines)
 
 
 def _reason(entry: dict[str, Any]) -> str:
@@ -83,9 +84,10 @@ def _reason(entry: dict[str, Any]) -> str:
 def _where(client: Any) -> str:
     # A wrong project looks like a missing resource: the service must not tell the difference, we can say who asked.
     try:
-        return f" in project {client.project_id}, which the token belongs to; is it the right one (OS_CLOUD, OS_PROJECT_NAME)?"
+        project = client.project_id
     except Exception:
         return ""
+    return f" in project {project}, that of the token; is it the right one (OS_CLOUD, OS_PROJECT_NAME)?"
 
 
 def _unreachable(error: Exception, client: Any) -> str:
@@ -97,8 +99,8 @@ def _unreachable(error: Exception, client: Any) -> str:
     who = f"Protector{where}" if where else "Keystone, or what the catalog names,"
     return (
         f"{who} does not answer: {_first_line(error)}\n"
-        "Next: check the network and the service (curl its address); if this site is lost, work from the other one with "
-        "--os-cloud <the other site>"
+        "Next: check the network and the service (curl its address); if this site is lost, work from the other one "
+        "with --os-cloud <the other site>"
     )
 
 

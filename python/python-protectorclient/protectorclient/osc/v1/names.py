@@ -43,10 +43,8 @@ class Names:
         found = []
         for cloud in self._both():
             try:
-                if kind == "network":
-                    resource = cloud.network.find_network(value)
-                else:
-                    resource = cloud.compute.find_flavor(value)
+                find = cloud.network.find_network if kind == "network" else cloud.compute.find_flavor
+                resource = find(value)
             except Exception as error:  # a cloud that is down must not stop an unplanned failover
                 LOG.warning("%s %s was not looked up in every cloud: %s", kind, value, error)
                 return value
