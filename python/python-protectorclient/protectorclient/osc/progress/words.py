@@ -22,7 +22,7 @@ _STEPS: dict[str, tuple[str, str]] = {
     "stop": ("stopping the source server", "source stopped"),
     "unfence": ("reconnecting its volumes", "volumes reconnected"),
     "unlock": ("unlocking the source server", "source unlocked"),
-    "verify": ("reading the source again", "done, source is down"),
+    "verify": ("reading the source again", "up, and the source is down"),
 }
 _STEP = re.compile(r"^(?:.*\.)?([a-z_-]+?)\d*$")
 

@@ -11,25 +11,7 @@ from osc_lib import exceptions as osc
 
 from protectorclient.osc.progress import follow
 from protectorclient.osc.v1 import base, caution, names, options, output
-from protectorclient.sdk import Operation, Plan, ProtectionGroup
-from protectorclient.sdk.groups import MAPPING_FIELDS
-
-__all__ = ["MAPPING_FIELDS", "Action", "finish", "show_plan"]
-
-
-class StepsColumn(output.ListColumn):
-    """The steps of a plan: a number for people, all of them for programs."""
-
-    def human_readable(self) -> str:
-        return f"{len(self._value)} (all of them with -f json)"
-
-
-def show_plan(plan: Plan) -> output.Shown:
-    """A plan as one thing."""
-    fields, values = output.show(plan)
-    cells = list(values)
-    cells[fields.index("steps")] = StepsColumn(plan.steps or [])
-    return fields, tuple(cells)
+from protectorclient.sdk import Operation, ProtectionGroup
 
 
 def finish(command: base.ShowOne, operation: Operation, args: argparse.Namespace) -> output.Shown:
@@ -38,7 +20,7 @@ def finish(command: base.ShowOne, operation: Operation, args: argparse.Namespace
         base.tell(f"Warning: {warning}")
     if args.wait:
         operation = watch(command, operation, timeout=args.timeout)
-    return output.show(operation)
+    return output.operation(operation)
 
 
 def watch(
@@ -149,7 +131,7 @@ class Action(base.ShowOne):
             plan = caution.plan_or_none(self.client, group, self.action, parameters)
             if plan is None:
                 raise osc.CommandError("This service does not make plans; it needs API version 1.3")
-            return show_plan(plan)
+            return output.plan(plan)
         outlook = caution.outlook(self.client, group, self.action, parameters, self.headline(group, parsed_args))
         agreed = caution.confirm(outlook, self.care_for(parsed_args), group.name, parsed_args.yes)
         if planned and parsed_args.plan_hash:

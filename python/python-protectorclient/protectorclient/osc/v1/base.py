@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any, cast
 
 from osc_lib.command import command
@@ -59,5 +61,18 @@ class Lister(Base, command.Lister):
 
 
 def tell(text: str) -> None:
-    """Says something to the person, out of the way of the output that a script reads."""
+    """Says something to the person, out of the way of the output that a script reads.
+
+    On a terminal lines are broken between words; elsewhere they stay as they are, so that they can be searched.
+    """
+    if sys.stderr.isatty():
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        text = "\n".join(_wrapped(line, width) for line in text.splitlines())
     print(text, file=sys.stderr, flush=True)
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(), width, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False
+    )

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cliff import columns
@@ -15,34 +16,81 @@ Shown = tuple[tuple[str, ...], tuple[Any, ...]]
 #: Pairs of a field's name and its heading.
 Columns = Sequence[tuple[str, str]]
 
+_LONG_LINE = 56
+_ROOMY_TERMINAL = 120
+
 
 def inline(value: Any) -> str:
     """A nested value in one line."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return ", ".join(f"{key}={inline(item)}" for key, item in value.items() if item is not None)
     if isinstance(value, (list, tuple)):
         return "[" + "; ".join(inline(item) for item in value) + "]"
     return str(value)
 
 
+def outline(value: Any) -> list[str]:
+    """A nested value as indented lines, which a table cell does not have to break."""
+    if isinstance(value, Mapping):
+        return [line for key, item in value.items() for line in _entry(str(key), item)]
+    if isinstance(value, (list, tuple)):
+        return [line for item in value for line in _item(item)]
+    return [str(value)]
+
+
+def _entry(key: str, item: Any) -> list[str]:
+    if item in ({}, [], ()):
+        return [f"{key}: none"]
+    if isinstance(item, (Mapping, list, tuple)):
+        return [f"{key}:", *(f"  {line}" for line in outline(item))]
+    text = str(item)
+    if len(key) + len(text) <= _LONG_LINE or shutil.get_terminal_size().columns >= _ROOMY_TERMINAL:
+        return [f"{key}: {text}"]
+    return [f"{key}:", f"  {text}"]
+
+
+def _item(item: Any) -> list[str]:
+    if not isinstance(item, (Mapping, list, tuple)):
+        return [str(item)]
+    text = inline(item)
+    if len(text) <= _LONG_LINE:
+        return [text]
+    first, *rest = outline(item)
+    return [f"- {first}", *(f"  {line}" for line in rest)]
+
+
 class ListColumn(columns.FormattableColumn):  # type: ignore[type-arg]
-    """A list in its own order, one line each (osc-lib's sorts, and the order of stages means something)."""
+    """A list in its own order (osc-lib's sorts, and the order of stages means something)."""
 
     def human_readable(self) -> str:
-        return "\n".join(inline(item) for item in self._value)
+        return "\n".join(outline(self._value))
 
     def machine_readable(self) -> list[Any]:
         return list(self._value)
 
 
 class NestedColumn(columns.FormattableColumn):  # type: ignore[type-arg]
-    """A dictionary with structure of its own, one line per key."""
+    """A dictionary with structure of its own."""
 
     def human_readable(self) -> str:
-        return "\n".join(f"{key}: {inline(value)}" for key, value in self._value.items())
+        return "\n".join(outline(self._value))
 
     def machine_readable(self) -> dict[str, Any]:
         return dict(self._value)
+
+
+class StagesColumn(ListColumn):
+    """The stages of an operation: how far each is."""
+
+    def human_readable(self) -> str:
+        return "\n".join(f"{stage['name']}: {stage['done']} of {stage['total']}" for stage in self._value)
+
+
+class StepsColumn(ListColumn):
+    """The steps of a plan: a number for people, all of them for programs."""
+
+    def human_readable(self) -> str:
+        return f"{len(self._value)} (all of them with -f json)"
 
 
 class Text(columns.FormattableColumn):  # type: ignore[type-arg]
@@ -57,22 +105,36 @@ class Text(columns.FormattableColumn):  # type: ignore[type-arg]
 
 def formatted(value: Any) -> Any:
     """A value as a cell."""
-    if isinstance(value, dict):
-        if any(isinstance(item, (dict, list)) for item in value.values()):
+    if isinstance(value, Mapping):
+        if any(isinstance(item, (Mapping, list)) for item in value.values()):
             return NestedColumn(value)
-        return format_columns.DictColumn(value)
+        return format_columns.DictColumn(dict(value))
     if isinstance(value, (list, tuple)):
         return ListColumn(value)
     return Text(value) if value is None else value
 
 
-def show(resource: ProtectorResource) -> Shown:
+def show(resource: ProtectorResource, special: Mapping[str, type[ListColumn]] | None = None) -> Shown:
     """One resource with all its fields. Which these are does not depend on the service's answer."""
     fields = resource.fields()
-    return tuple(fields), tuple(formatted(value) for value in fields.values())
+    cells = [
+        special[name](value) if special and name in special and value else formatted(value)
+        for name, value in fields.items()
+    ]
+    return tuple(fields), tuple(cells)
 
 
-def pairs(values: dict[str, Any]) -> Shown:
+def operation(resource: ProtectorResource) -> Shown:
+    """An operation."""
+    return show(resource, {"stages": StagesColumn})
+
+
+def plan(resource: ProtectorResource) -> Shown:
+    """A plan."""
+    return show(resource, {"steps": StepsColumn})
+
+
+def pairs(values: Mapping[str, Any]) -> Shown:
     """A dictionary as one thing."""
     return tuple(values), tuple(formatted(value) for value in values.values())
 

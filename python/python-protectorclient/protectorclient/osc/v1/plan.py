@@ -9,7 +9,6 @@ from typing import Any
 from osc_lib import exceptions
 
 from protectorclient.osc.v1 import base, caution, names, options, output
-from protectorclient.osc.v1.action import show_plan
 
 _ACTIONS = {
     "failover": "failover",
@@ -59,4 +58,4 @@ class ShowPlan(base.ShowOne):
         plan = caution.plan_or_none(self.client, group, _ACTIONS[parsed_args.action], parameters)
         if plan is None:
             raise exceptions.CommandError("This service does not make plans; it needs API version 1.3")
-        return show_plan(plan)
+        return output.plan(plan)
