@@ -31,12 +31,12 @@ class Follower:
         self,
         client: Proxy,
         screen: display.Live | display.Plain | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._screen = screen or display.for_stream(sys.stderr)
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
         self._clock = clock
         self._after: int | None = None
         self._has_events = True
