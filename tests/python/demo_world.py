@@ -70,6 +70,13 @@ class Demo:
         return json.loads(self.bash(f"openstack {words} -f json", cloud))
 
 
+    def batch(self, lines, cloud="site-a"):
+        """Runs many `openstack` lines in one process; answers line, code, out and err of each."""
+        script = pathlib.Path(__file__).with_name("openstack_batch.py")
+        quoted = shlex.quote("\n".join(lines))
+        return json.loads(self.bash(f"python {shlex.quote(str(script))} <<<{quoted}", cloud))
+
+
 @contextlib.contextmanager
 def running_demo(folder, *arguments, speed=20):
     """The demo with protection in place and nothing failed over."""

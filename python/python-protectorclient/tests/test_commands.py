@@ -117,6 +117,12 @@ def test_wait_succeeds_only_on_completion(run, api, capsys):
     assert "100% completed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("status", "code"), [("cancelled", 0), ("completed", 1), ("failed", 1)])
+def test_a_cancellation_is_to_end_cancelled(run, api, status, code):
+    api.get_operation.return_value = conftest.operation(status=status)
+    assert run(ways_out.Cancel, ["g", "--wait"])[0] == code
+
+
 def test_without_wait_a_running_operation_is_a_success(run):
     assert run(moves.Sync, ["g"])[0] == 0
 

@@ -46,7 +46,7 @@ class AdminCalls(Api):
 
     def site_volume_types(self, site_id: str) -> Iterator[VolumeType]:
         """A site's replication-enabled volume types."""
-        return self.pages(VolumeType, f"/admin/sites/{quote(site_id)}/volume-types")
+        return self.whole(VolumeType, f"/admin/sites/{quote(site_id)}/volume-types")
 
     def tenant_mappings(self, **query: Any) -> Iterator[TenantMapping]:
         """All tenant mappings."""

@@ -98,7 +98,7 @@ class GroupCalls(Api):
 
     def recovery_points(self, group_id: str) -> Iterator[RecoveryPoint]:
         """The group-consistent points on the target array, newest first (1.3)."""
-        return self.pages(RecoveryPoint, group_path(group_id, "recovery-points"))
+        return self.whole(RecoveryPoint, group_path(group_id, "recovery-points"))
 
     def get_sync_status(self, group_id: str) -> SyncStatus:
         """Whether both sites hold the same metadata."""

@@ -159,6 +159,11 @@ class Api(proxy.Proxy):
         """A resource out of its JSON."""
         return kind.existing(connection=self._get_connection(), **body)
 
+    def whole(self, kind: type[_ResourceT], path: str) -> Iterator[_ResourceT]:
+        """The resources of a list that has no pages."""
+        for item in self.call("GET", path)[str(kind.resources_key)]:
+            yield self.make(kind, item)
+
     def pages(self, kind: type[_ResourceT], path: str, limit: int | None = None, **query: Any) -> Iterator[_ResourceT]:
         """The resources of all pages, or the first ``limit`` of them; pages are fetched as they are needed."""
         key, left, marker = str(kind.resources_key), limit, query.pop("marker", None)

@@ -14,17 +14,21 @@ from protectorclient.osc.v1 import base, caution, names, options, output
 from protectorclient.sdk import Operation, ProtectionGroup
 
 
-def finish(command: base.ShowOne, operation: Operation, args: argparse.Namespace) -> output.Shown:
-    """Shows the record, waiting if asked to: the exit code is then 0 only if the operation completed."""
+def finish(command: Action, operation: Operation, args: argparse.Namespace) -> output.Shown:
+    """Shows the record, waiting if asked to: the exit code is then 0 only if the operation ended as it should."""
     for warning in operation.warnings or ():
         base.tell(f"Warning: {warning}")
     if args.wait:
-        operation = watch(command, operation, timeout=args.timeout)
+        operation = watch(command, operation, timeout=args.timeout, goals=command.goals)
     return output.operation(operation)
 
 
 def watch(
-    command: base.ShowOne, operation: Operation, interval: float | None = None, timeout: float | None = None
+    command: base.ShowOne,
+    operation: Operation,
+    interval: float | None = None,
+    timeout: float | None = None,
+    goals: tuple[str, ...] = ("completed",),
 ) -> Operation:
     """Follows an operation to its end; the command fails if that is not a good one."""
     try:
@@ -32,13 +36,15 @@ def watch(
     except follow.Interrupted as interruption:
         base.tell(str(interruption))
         raise SystemExit(130) from None
+    if operation.status in goals:
+        return operation
     if operation.status == "needs_attention":
         command.fail(
             f"{operation.id} needs attention: {operation.error_message or 'its steps_failed say why'}\n"
             "Next: openstack protector protection-group retry, skip or abandon "
             f"{operation.protection_group_id}"
         )
-    elif operation.status != "completed":
+    else:
         reason = operation.error_message or "its steps_failed say why"
         command.fail(
             f"{operation.id} ended {operation.status}: {reason}\n"
@@ -56,6 +62,8 @@ class Action(base.ShowOne):
     #: Takes a named recovery point and the like: failovers and drills.
     takes_point: ClassVar[bool] = False
     takes_operation: ClassVar[bool] = False
+    #: How the operation is to end for a wait to be a success.
+    goals: ClassVar[tuple[str, ...]] = ("completed",)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = super().get_parser(prog_name)

@@ -19,6 +19,8 @@ class Cancel(Action):
     """Stop the running operation of a group and undo what it did"""
 
     action = "cancel"
+    # What went through before the cancellation arrived is told, and is not what was asked for.
+    goals = ("cancelled",)
     care = Care.ASK
     takes_operation = True
 
@@ -68,6 +70,7 @@ class Abandon(Action):
     """Give up the rest of an operation; what it leaves is listed"""
 
     action = "abandon"
+    goals = ("completed", "failed", "cancelled")
     care = Care.ASK
     takes_operation = True
 
