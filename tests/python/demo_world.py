@@ -44,6 +44,7 @@ class Demo:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
+            check=False,
         )
 
     def bash(self, script, cloud="site-a", **variables):
@@ -68,7 +69,6 @@ class Demo:
     def openstack(self, words, cloud="site-a"):
         """What `openstack` says as JSON; ``words`` as one would type them."""
         return json.loads(self.bash(f"openstack {words} -f json", cloud))
-
 
     def batch(self, lines, cloud="site-a"):
         """Runs many `openstack` lines in one process; answers line, code, out and err of each."""

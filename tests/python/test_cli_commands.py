@@ -1,4 +1,4 @@
-"""Every other command of `openstack protector`, as a table for people and as JSON for programs, against a running demo."""
+"""Every other command of `openstack protector`, as a table for people and as JSON for programs, against a demo."""
 
 import json
 

@@ -112,7 +112,7 @@ def test_older_versions_of_the_api_can_be_asked_for(demo):
 
 
 def test_debug_shows_requests_and_no_secrets(demo):
-    token = "s3cret-array-token"  # noqa: S105
+    token = "s3cret-array-token"
     done = demo.run(
         "openstack --debug protector policy set prod-web-app --rpo-minutes 20",
         PROTECTOR_PRIMARY_FA_API_TOKEN=token,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from typing import Any
 
 MASK = "***"
@@ -27,6 +29,21 @@ class Secret(str):
     def reveal(self) -> str:
         """The text itself, as a plain string."""
         return str.__str__(self)
+
+
+_OPTION = re.compile(r"(--(?:(?:primary|secondary)-fa-api-token|application-credential-secret|password)(?:=|\s+))(\S+)")
+
+
+class CommandLineFilter(logging.Filter):
+    """Masks our secret options where OpenStackClient logs the command line; it knows only its own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets everything through, without secrets."""
+        message = record.getMessage()
+        without = _OPTION.sub(rf"\1{MASK}", message)
+        if without != message:
+            record.msg, record.args = without, ()
+        return True
 
 
 def has_secrets(body: Any) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import argparse
+import logging
 from unittest import mock
 
 import pytest
@@ -44,6 +45,19 @@ def test_secrets_are_masked_wherever_they_are():
     assert redact.has_secrets(body)
     assert redact.masked(body) == {"site": {"name": "b", "password": "***", "more": [{"primary_fa_api_token": "***"}]}}
     assert not redact.has_secrets({"failover": {"force": True}})
+
+
+@pytest.mark.parametrize(
+    "line", ["--primary-fa-api-token s3cret", "--password=s3cret x", "a --secondary-fa-api-token s3cret"]
+)
+def test_a_logged_command_line_has_no_secrets(caplog, line):
+    logger = logging.getLogger("a-shell")
+    logger.addFilter(redact.CommandLineFilter())
+    logger.warning("START with options: %s", line)
+    logger.warning("100% of what is not secret")
+    assert "s3cret" not in caplog.text
+    assert "***" in caplog.text
+    assert "100% of what" in caplog.text
 
 
 def cloud(**networks):

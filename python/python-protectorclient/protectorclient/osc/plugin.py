@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 from typing import Any
 
 from osc_lib import exceptions, utils
+
+from protectorclient import redact
 
 # "1" is the major version: the newest microversion that both client and service know is negotiated.
 DEFAULT_API_VERSION = "1"
@@ -38,6 +41,9 @@ def make_client(instance: Any) -> Any:
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Global options."""
+    shell = logging.getLogger("osc_lib.shell")
+    if not any(isinstance(known, redact.CommandLineFilter) for known in shell.filters):
+        shell.addFilter(redact.CommandLineFilter())
     parser.add_argument(
         "--os-protector-api-version",
         metavar="<protector-api-version>",
