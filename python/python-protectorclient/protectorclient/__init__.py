@@ -1,2 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client library and OpenStackClient plugin for Protector, disaster recovery for OpenStack."""
+"""Python SDK and OpenStackClient plugin for Protector, tenant-driven disaster recovery for OpenStack."""
+
+__version__ = "0.1.0"

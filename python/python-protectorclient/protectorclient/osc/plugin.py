@@ -1,37 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenStackClient plugin interface."""
 
-from osc_lib import utils
+from __future__ import annotations
 
-DEFAULT_API_VERSION = "1.3"
+import argparse
+import logging
+import re
+from typing import Any
+
+from osc_lib import exceptions, utils
+
+from protectorclient import redact
+
+# "1" is the major version: the newest microversion that both client and service know is negotiated.
+DEFAULT_API_VERSION = "1"
 API_VERSION_OPTION = "os_protector_api_version"
 API_NAME = "protector"
-API_VERSIONS = ("1", "1.0", "1.1", "1.2", "1.3")
 
 
-def make_client(instance):
-    """The client of the cloud that ``--os-cloud`` names."""
-    from protectorclient.v1 import client
+def check_api_version(version: str) -> bool:
+    """Accepts ``1`` and ``1.<minor>``; whether the service speaks it is for the service to say."""
+    if not re.fullmatch(r"1(\.\d+)?", version):
+        raise exceptions.CommandError(
+            f"{version!r} is not a version of the Protector API; give 1 (the newest) or 1.<minor>, such as 1.3"
+        )
+    return True
+
+
+def make_client(instance: Any) -> Any:
+    """The API of the cloud that ``--os-cloud`` names: a :class:`protectorclient.sdk.Proxy`."""
+    from protectorclient import sdk
 
     version = instance._api_version[API_NAME]
-    options = instance.get_configuration()
-    return client.Client(
-        session=instance.session,
-        # "1" is the major version: the newest that this client knows.
-        api_version=DEFAULT_API_VERSION if version == "1" else version,
-        endpoint_override=options.get("protector_endpoint"),
-        region_name=instance.region_name,
-        interface=instance.interface,
-    )
+    client = sdk.attach(instance.sdk_connection, api_version=None if version == "1" else version)
+    endpoint = instance.get_configuration().get("protector_endpoint")
+    if endpoint:
+        client.endpoint_override = endpoint
+    return client
 
 
-def build_option_parser(parser):
+def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Global options."""
+    shell = logging.getLogger("osc_lib.shell")
+    if not any(isinstance(known, redact.CommandLineFilter) for known in shell.filters):
+        shell.addFilter(redact.CommandLineFilter())
     parser.add_argument(
         "--os-protector-api-version",
         metavar="<protector-api-version>",
         default=utils.env("OS_PROTECTOR_API_VERSION", default=DEFAULT_API_VERSION),
-        help=f"Protector API version, default={DEFAULT_API_VERSION} (Env: OS_PROTECTOR_API_VERSION)",
+        help="Protector API version, default: the newest that client and service know (Env: OS_PROTECTOR_API_VERSION)",
     )
     parser.add_argument(
         "--os-protector-endpoint",

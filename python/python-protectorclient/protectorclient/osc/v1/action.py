@@ -1,155 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Failover, failback, drills, syncs."""
+"""What actions on a group share: plan, caution, idempotency, waiting."""
 
-import sys
+from __future__ import annotations
 
-from osc_lib.command import command
+import argparse
+import uuid
+from typing import Any, ClassVar
 
-from protectorclient.osc.v1 import common
+from osc_lib import exceptions as osc
 
-OPERATION_COLUMNS = (
-    "id",
-    "operation_type",
-    "status",
-    "progress",
-    "protection_group_id",
-    "source_site_id",
-    "target_site_id",
-    "started_at",
-    "completed_at",
-    "error_message",
-    "steps_completed",
-    "steps_failed",
-)
+from protectorclient.osc.progress import follow
+from protectorclient.osc.v1 import base, caution, names, options, output
+from protectorclient.sdk import Operation, ProtectionGroup
 
 
-class Action(command.ShowOne):
-    """Starts an operation, and waits for it if asked to."""
+def finish(command: Action, operation: Operation, args: argparse.Namespace) -> output.Shown:
+    """Shows the record, waiting if asked to: the exit code is then 0 only if the operation ended as it should."""
+    for warning in operation.warnings or ():
+        base.tell(f"Warning: {warning}")
+    if args.wait:
+        operation = watch(command, operation, timeout=args.timeout, goals=command.goals)
+    return output.operation(operation)
 
-    action = None
-    takes_mappings = False
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
+def watch(
+    command: base.ShowOne,
+    operation: Operation,
+    interval: float | None = None,
+    timeout: float | None = None,
+    goals: tuple[str, ...] = ("completed",),
+) -> Operation:
+    """Follows an operation to its end; the command fails if that is not a good one."""
+    try:
+        operation = follow.Follower(command.client).follow(operation, interval, timeout)
+    except follow.Interrupted as interruption:
+        base.tell(str(interruption))
+        raise SystemExit(130) from None
+    if operation.status in goals:
+        return operation
+    if operation.status == "needs_attention":
+        command.fail(
+            f"{operation.id} needs attention: {operation.error_message or 'its steps_failed say why'}\n"
+            "Next: openstack protector protection-group retry, skip or abandon "
+            f"{operation.protection_group_id}"
+        )
+    else:
+        reason = operation.error_message or "its steps_failed say why"
+        command.fail(
+            f"{operation.id} ended {operation.status}: {reason}\n"
+            f"Next: openstack protector operation events {operation.id} tells step by step"
+        )
+    return operation
+
+
+class Action(base.ShowOne):
+    """A command that starts an operation on a group."""
+
+    action: ClassVar[str]
+    care: ClassVar[caution.Care] = caution.Care.TELL
+    takes_mappings: ClassVar[bool] = False
+    #: Takes a named recovery point and the like: failovers and drills.
+    takes_point: ClassVar[bool] = False
+    takes_operation: ClassVar[bool] = False
+    #: How the operation is to end for a wait to be a success.
+    goals: ClassVar[tuple[str, ...]] = ("completed",)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        options.add_group(parser)
         if self.takes_mappings:
-            common.add_mapping_options(parser, ("network_mapping", "flavor_mapping"))
+            options.add_mappings(
+                parser, ("network_mapping", "flavor_mapping"), "where the group runs now, and its counterpart"
+            )
+        if self.takes_point:
+            parser.add_argument(
+                "--recovery-point",
+                metavar="<name>",
+                help="Use this point (protection-group recovery-point list) in place of the newest",
+            )
+            parser.add_argument(
+                "--preserve-addresses",
+                action="store_true",
+                help="Keep IP and MAC addresses also where they could meet those of the primary",
+            )
+        if self.takes_operation:
+            parser.add_argument(
+                "--operation",
+                metavar="<operation>",
+                help="The operation that is meant (id); default: the current one, else the last",
+            )
+        if self.action in caution.PLANNED:
+            parser.add_argument("--plan-only", action="store_true", help="Show the plan and do nothing")
+            parser.add_argument(
+                "--plan-hash",
+                metavar="<hash>",
+                help="Only if the plan still is the one with this hash (shown by --plan-only)",
+            )
         parser.add_argument(
             "--idempotency-key",
             metavar="<key>",
-            help="The same key and parameters within 24 hours give the same operation",
+            help="The same key and parameters within 24 hours give the same operation, whoever repeats the command",
         )
-        common.add_wait_options(parser)
+        parser.add_argument(
+            "--wait", action="store_true", help="Wait until the operation has ended, and show how it goes"
+        )
+        options.add_timeout(parser)
+        options.add_yes(parser)
         return parser
 
-    def parameters(self, parsed_args):
+    def parameters(self, args: argparse.Namespace) -> dict[str, Any]:
         """Parameters of the action; ``None`` is left out."""
-        if not self.takes_mappings:
-            return {}
-        names = common.Names(self.app.client_manager)
-        networks = names.mapping("network", parsed_args.network_mapping, "--network-mapping")
-        flavors = names.mapping("flavor", parsed_args.flavor_mapping, "--flavor-mapping")
-        return {"network_mapping": networks or None, "flavor_mapping": flavors or None}
+        found: dict[str, Any] = {}
+        if self.takes_mappings:
+            look_up = names.Names(self.app.client_manager)
+            for kind in ("network", "flavor"):
+                pairs = getattr(args, f"{kind}_mapping")
+                found[f"{kind}_mapping"] = look_up.mapping(kind, pairs, f"--{kind}-mapping") or None
+        if self.takes_point:
+            found["recovery_point"] = args.recovery_point
+            found["preserve_addresses"] = args.preserve_addresses or None
+        if self.takes_operation:
+            found["operation_id"] = args.operation
+        return found
 
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
+    def headline(self, group: ProtectionGroup, args: argparse.Namespace) -> str:
+        """What will happen, in a sentence."""
+        raise NotImplementedError
+
+    def care_for(self, args: argparse.Namespace) -> caution.Care:
+        """How much must be confirmed."""
+        return self.care
+
+    def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
         parameters = self.parameters(parsed_args)
-        group = client.find_group(parsed_args.group)
-        operation = client.act(
-            group["id"], self.action, idempotency_key=parsed_args.idempotency_key, **parameters
-        )
-        for warning in operation.get("warnings") or ():
-            print(f"Warning: {warning}", file=sys.stderr)
-        if parsed_args.wait:
-            ended = common.watch(client, operation["id"], timeout=parsed_args.timeout, out=sys.stderr)
-            operation = common.succeeded(ended)
-        return common.show(operation, OPERATION_COLUMNS)
-
-
-class Failover(Action):
-    """Fail a protection group over to its other site
-
-    planned: both sites are up; servers are stopped, a last snapshot is shipped, nothing is lost.
-    unplanned: the primary site is down; the newest complete snapshot is used.
-    """
-
-    action = "failover"
-    takes_mappings = True
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--type",
-            choices=("planned", "unplanned"),
-            default="planned",
-            help="unplanned bypasses the check of the other site: only for a genuine outage (default: planned)",
-        )
-        parser.add_argument(
-            "--retain-primary",
-            action="store_true",
-            help="A drill: test failover with the primary's servers left running",
-        )
-        return parser
-
-    def parameters(self, parsed_args):
-        parameters = super().parameters(parsed_args)
-        parameters["force"] = True if parsed_args.type == "unplanned" else None
-        parameters["retain_primary"] = True if parsed_args.retain_primary else None
-        return parameters
-
-
-class Failback(Action):
-    """Move a protection group back to its primary site"""
-
-    action = "failback"
-    takes_mappings = True
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--reverse-replication",
-            action="store_true",
-            help="Afterwards replicate primary -> secondary again, so that the group is protected",
-        )
-        return parser
-
-    def parameters(self, parsed_args):
-        parameters = super().parameters(parsed_args)
-        parameters["reverse_replication"] = True if parsed_args.reverse_replication else None
-        return parameters
-
-
-class TestFailover(Action):
-    """Run a drill: the failover's path on clones
-
-    Without --retain-primary the primary's servers are stopped for the drill, and started by its cleanup.
-    """
-
-    __test__ = False  # not a test case, whatever its name
-    action = "test_failover"
-    takes_mappings = True
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "--retain-primary", action="store_true", help="Leave the primary's servers running during the drill"
-        )
-        return parser
-
-    def parameters(self, parsed_args):
-        parameters = super().parameters(parsed_args)
-        parameters["retain_primary"] = True if parsed_args.retain_primary else None
-        return parameters
-
-
-class TestCleanup(Action):
-    """Remove what a drill made; may be repeated until nothing is left"""
-
-    __test__ = False
-    action = "test_cleanup"
-
-
-class Sync(Action):
-    """Take a group snapshot and ship it to the other site now"""
-
-    action = "sync_volumes"
+        group = self.client.find_protection_group(parsed_args.group)
+        planned = self.action in caution.PLANNED
+        if planned and parsed_args.plan_only:
+            plan = caution.plan_or_none(self.client, group, self.action, parameters)
+            if plan is None:
+                raise osc.CommandError("This service does not make plans; it needs API version 1.3")
+            return output.plan(plan)
+        outlook = caution.outlook(self.client, group, self.action, parameters, self.headline(group, parsed_args))
+        agreed = caution.confirm(outlook, self.care_for(parsed_args), group.name, parsed_args.yes)
+        if planned and parsed_args.plan_hash:
+            parameters["plan_hash"] = parsed_args.plan_hash
+        elif agreed and outlook.plan is not None:
+            # What a person agreed to is what runs, or nothing does.
+            parameters["plan_hash"] = outlook.plan.hash
+        # A key of our own: a lost answer is asked for again, and not a second operation started.
+        key = parsed_args.idempotency_key or str(uuid.uuid4())
+        operation = self.client.act(group.id, self.action, idempotency_key=key, **parameters)
+        return finish(self, operation, parsed_args)

@@ -1,262 +1,188 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Protection groups, their members, and what is known of their copies."""
+"""Protection groups."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
 
 from osc_lib import exceptions
-from osc_lib.command import command
 
-from protectorclient.osc.v1 import common
+from protectorclient.exceptions import Forbidden
+from protectorclient.osc.v1 import base, caution, options, output
+from protectorclient.sdk import Proxy
+from protectorclient.sdk.find import is_id
+from protectorclient.sdk.groups import MAPPING_FIELDS
+
+_COLUMNS = (
+    ("id", "ID"),
+    ("name", "Name"),
+    ("status", "Status"),
+    ("replication_type", "Replication"),
+    ("replication_status", "Replication Status"),
+    ("current_primary_site_id", "Current Primary Site"),
+    ("last_replication_at", "Last Replication"),
+    ("version", "Version"),
+)
+_STANDING = "at the group's primary site, and its counterpart at the secondary (standing mapping)"
 
 
-class CreateProtectionGroup(command.ShowOne):
+def site_id(client: Proxy, name_or_id: str) -> str:
+    """The id of a site; only administrators may look names up."""
+    if is_id(name_or_id):
+        return name_or_id
+    try:
+        return client.find_site(name_or_id).id
+    except Forbidden as error:
+        raise exceptions.CommandError(
+            f"Only administrators may look up the name of a site; give the id of {name_or_id} "
+            "(protection-group show has those of a group)"
+        ) from error
+
+
+class CreateProtectionGroup(base.ShowOne):
     """Create a protection group on both sites"""
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="<name>", help="Name of the new group")
         parser.add_argument("--description", metavar="<text>", help="Free text")
         parser.add_argument(
             "--replication-type", choices=("async", "sync"), help="Cannot be changed later (default: async)"
         )
-        parser.add_argument("--primary-site", metavar="<site-id>", help="Where it runs (default: the site asked)")
-        parser.add_argument("--secondary-site", metavar="<site-id>", help="The other site (default: the mapped one)")
+        parser.add_argument(
+            "--primary-site", metavar="<site>", help="Where it runs (name or id; default: the site that is asked)"
+        )
+        parser.add_argument(
+            "--secondary-site", metavar="<site>", help="The other site (name or id; default: the one mapped to)"
+        )
         parser.add_argument("--primary-volume-type", metavar="<type>", help="Replicated type there (name or id)")
         parser.add_argument("--secondary-volume-type", metavar="<type>", help="Replicated type there (name or id)")
-        common.add_mapping_options(parser, common.MAPPING_FIELDS, "Standing mapping: ")
+        options.add_mappings(parser, MAPPING_FIELDS, _STANDING)
         return parser
 
-    def take_action(self, parsed_args):
-        fields = {"name": parsed_args.name}
-        for name, value in (
-            ("description", parsed_args.description),
-            ("replication_type", parsed_args.replication_type),
-            ("primary_site_id", parsed_args.primary_site),
-            ("secondary_site_id", parsed_args.secondary_site),
-            ("primary_volume_type", parsed_args.primary_volume_type),
-            ("secondary_volume_type", parsed_args.secondary_volume_type),
-        ):
-            if value is not None:
-                fields[name] = value
-        for field in common.MAPPING_FIELDS:
-            pairs = getattr(parsed_args, field)
-            if pairs:
-                fields[field] = common.mapping(pairs, "--" + field.replace("_", "-"))
-        return common.show(self.app.client_manager.protector.create_group(**fields))
+    def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
+        fields: dict[str, Any] = {"name": parsed_args.name}
+        for side in ("primary", "secondary"):
+            site = getattr(parsed_args, f"{side}_site")
+            fields[f"{side}_site_id"] = site_id(self.client, site) if site else None
+            fields[f"{side}_volume_type"] = getattr(parsed_args, f"{side}_volume_type")
+        fields["description"] = parsed_args.description
+        fields["replication_type"] = parsed_args.replication_type
+        for field in MAPPING_FIELDS:
+            fields[field] = options.mapping(getattr(parsed_args, field), options.option_of(field)) or None
+        given = {name: value for name, value in fields.items() if value is not None}
+        return output.show(self.client.create_protection_group(**given))
 
 
-class ListProtectionGroup(command.Lister):
+class ListProtectionGroup(base.Lister):
     """List protection groups"""
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument("--status", metavar="<status>", help="Only groups in this status")
-        parser.add_argument("--limit", metavar="<number>", type=int, help="At most this many")
+        parser.add_argument("--limit", metavar="<number>", type=options.positive, help="At most this many")
         return parser
 
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        groups = client.groups(status=parsed_args.status, limit=parsed_args.limit)
-        return common.table(
-            groups,
-            (
-                ("id", "ID"),
-                ("name", "Name"),
-                ("status", "Status"),
-                ("replication_type", "Replication"),
-                ("replication_status", "Replication Status"),
-                ("current_primary_site_id", "Current Primary Site"),
-                ("last_replication_at", "Last Replication"),
-                ("version", "Version"),
-            ),
-        )
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        groups = self.client.protection_groups(limit=parsed_args.limit, status=parsed_args.status)
+        return output.table(groups, _COLUMNS)
 
 
-class ShowProtectionGroup(command.ShowOne):
+class ShowProtectionGroup(base.ShowOne):
     """Show a protection group"""
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        options.add_group(parser)
         return parser
 
-    def take_action(self, parsed_args):
-        return common.show(self.app.client_manager.protector.find_group(parsed_args.group))
+    def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
+        return output.show(self.client.find_protection_group(parsed_args.group))
 
 
-class SetProtectionGroup(command.ShowOne):
+class SetProtectionGroup(base.ShowOne):
     """Change a protection group's name, description or standing mappings
 
     A mapping option replaces the stored mapping as a whole.
     """
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        options.add_group(parser)
         parser.add_argument("--name", metavar="<name>", help="New name")
         parser.add_argument("--description", metavar="<text>", help="New text")
-        common.add_mapping_options(parser, common.MAPPING_FIELDS, "Standing mapping: ")
-        for field in common.MAPPING_FIELDS:
+        options.add_mappings(parser, MAPPING_FIELDS, _STANDING)
+        for field in MAPPING_FIELDS:
             option = field.replace("_", "-")
-            parser.add_argument(f"--no-{option}", action="store_true", help=f"Remove the {option}")
+            parser.add_argument(f"--no-{option}", action="store_true", help=f"Remove the standing {option}")
         return parser
 
-    def take_action(self, parsed_args):
-        fields = {}
+    def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
+        fields: dict[str, Any] = {}
         for name in ("name", "description"):
             if getattr(parsed_args, name) is not None:
                 fields[name] = getattr(parsed_args, name)
-        for field in common.MAPPING_FIELDS:
+        for field in MAPPING_FIELDS:
             pairs = getattr(parsed_args, field)
             if pairs:
-                fields[field] = common.mapping(pairs, "--" + field.replace("_", "-"))
-            elif getattr(parsed_args, "no_" + field):
+                fields[field] = options.mapping(pairs, options.option_of(field))
+            elif getattr(parsed_args, f"no_{field}"):
                 fields[field] = {}
         if not fields:
             raise exceptions.CommandError("Nothing to change: give at least one option")
-        client = self.app.client_manager.protector
-        group = client.find_group(parsed_args.group)
-        return common.show(client.update_group(group["id"], version=group["version"], **fields))
+        group = self.client.find_protection_group(parsed_args.group)
+        return output.show(self.client.update_protection_group(group.id, version=group.version, **fields))
 
 
-class DeleteProtectionGroup(command.Command):
+class DeleteProtectionGroup(base.Command):
     """Delete protection groups; never a server or a volume"""
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        parser.add_argument("groups", metavar="<protection-group>", nargs="+", help="Protection group (name or id)")
         parser.add_argument(
-            "groups", metavar="<protection-group>", nargs="+", help="Protection group (name or id)"
+            "--force-detach-peer",
+            action="store_true",
+            help="The other site is lost for good: delete here what can no longer be told there (administrators)",
         )
+        options.add_yes(parser)
         return parser
 
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        for name in parsed_args.groups:
-            client.delete_group(client.find_group(name)["id"])
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        lost = parsed_args.force_detach_peer
+        for group in [self.client.find_protection_group(name) for name in parsed_args.groups]:
+            headline = f"Deletion of {group.name}: its servers and volumes stay, and are not protected any more."
+            if lost:
+                headline += " The other site is not told."
+            care = caution.Care.TYPE_NAME if lost else caution.Care.ASK
+            caution.confirm(caution.Outlook(headline, ()), care, group.name, parsed_args.yes)
+            self.client.delete_protection_group(group.id, force=lost, detach_peer=lost)
 
 
-_MEMBER_COLUMNS = (
-    ("id", "ID"),
-    ("name", "Name"),
-    ("server_id", "Server"),
-    ("flavor", "Flavor"),
-    ("observed_at", "Observed At"),
-)
-
-
-class AddMember(command.ShowOne):
-    """Put a server into a protection group"""
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
-        parser.add_argument("server", metavar="<server>", help="Server (name or id)")
-        return parser
-
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        group = client.find_group(parsed_args.group)
-        return common.show(client.add_member(group["id"], parsed_args.server))
-
-
-class RemoveMember(command.Command):
-    """Take servers out of a protection group; they stay as they are"""
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
-        parser.add_argument("members", metavar="<member>", nargs="+", help="Member or server (name or id)")
-        return parser
-
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        group = client.find_group(parsed_args.group)
-        for name in parsed_args.members:
-            client.remove_member(group["id"], client.find_member(group["id"], name)["id"])
-
-
-class RefreshMember(command.ShowOne):
-    """Read a member's server again and store what changed"""
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
-        parser.add_argument("member", metavar="<member>", help="Member or server (name or id)")
-        return parser
-
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        group = client.find_group(parsed_args.group)
-        member = client.find_member(group["id"], parsed_args.member)
-        return common.show(client.refresh_member(group["id"], member["id"]))
-
-
-class ListMember(command.Lister):
-    """List a protection group's members"""
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
-        return parser
-
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        group = client.find_group(parsed_args.group)
-        return common.table(client.members(group["id"]), _MEMBER_COLUMNS)
-
-
-class ShowSyncStatus(command.ShowOne):
-    """Show whether both sites hold the same metadata"""
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
-        return parser
-
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        return common.show(client.sync_status(client.find_group(parsed_args.group)["id"]))
-
-
-class ForceSync(command.ShowOne):
-    """Push the group's metadata to the other site, or choose a side after a conflict"""
-
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
-        parser.add_argument(
-            "--from", dest="from_site", metavar="<site-id>", help="After a conflict: the site whose copy is taken"
-        )
-        return parser
-
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        group = client.find_group(parsed_args.group)
-        return common.show(client.sync_force(group["id"], parsed_args.from_site))
-
-
-class ShowConsistencyGroup(command.ShowOne):
+class ShowConsistencyGroup(base.ShowOne):
     """Show a group's volumes, array names and newest usable recovery point"""
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        options.add_group(parser)
         return parser
 
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        return common.show(client.consistency_group(client.find_group(parsed_args.group)["id"]))
+    def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
+        group = self.client.find_protection_group(parsed_args.group)
+        return output.show(self.client.get_consistency_group(group.id))
 
 
-class ListRecoveryPoint(command.Lister):
+class ListRecoveryPoint(base.Lister):
     """List the group-consistent points on the target array, newest first"""
 
-    def get_parser(self, prog_name):
-        parser = super().get_parser(prog_name)
-        common.group_argument(parser)
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        options.add_group(parser)
         return parser
 
-    def take_action(self, parsed_args):
-        client = self.app.client_manager.protector
-        points = client.recovery_points(client.find_group(parsed_args.group)["id"])
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        points = self.client.recovery_points(self.client.find_protection_group(parsed_args.group).id)
         columns = (
             ("name", "Name"),
             ("created_at", "Data As Of"),
@@ -264,4 +190,4 @@ class ListRecoveryPoint(command.Lister):
             ("progress", "Progress"),
             ("volume_count", "Volumes"),
         )
-        return common.table(points, columns)
+        return output.table(points, columns)
