@@ -145,6 +145,8 @@ async fn holder(core: &Core, group: &ProtectionGroup, parked: bool) -> Operation
         expected_version: group.version,
         allowed_in: vec![GroupStatus::Active],
         running: None,
+        supersedes: Vec::new(),
+        holder_result: None,
     };
     let accepted = store.insert_and_claim_group(&new, &gate).await.unwrap();
     assert!(matches!(accepted, Accepted::New { .. }));

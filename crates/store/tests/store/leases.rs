@@ -123,7 +123,7 @@ pub async fn requests_of_persons_wait_until_the_journal_has_them(db: Db) {
     let asked = world.asked(&eve.request);
     let now = world.summary(OperationStatus::Running);
     store.append(id, fence, &[asked], &[], &now).await.unwrap();
-    assert_eq!(store.requests(id).await.unwrap(), [adam.request.clone()]);
+    assert_eq!(store.requests(id).await.unwrap(), std::slice::from_ref(&adam.request));
 
     // A parked operation that was let go is picked up again only for a request.
     let parked = world.summary(OperationStatus::NeedsAttention);

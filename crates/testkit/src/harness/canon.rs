@@ -244,7 +244,8 @@ fn strip(value: &mut Value, new: bool) {
     match value {
         Value::Object(map) => {
             map.retain(|key, _| {
-                !VOLATILE.contains(&key.as_str()) && !(new && PLACED.contains(&key.as_str()))
+                let dropped = VOLATILE.contains(&key.as_str());
+                !(dropped || new && PLACED.contains(&key.as_str()))
             });
             map.values_mut().for_each(|v| strip(v, new));
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_types::{DomainEffect, OperationId};
-use protector_workflow::{Control, Entry, Journal, JournalError, MemoryJournal, NewEntry, Summary};
+use protector_workflow::{
+    Ask, Control, Entry, Journal, JournalError, MemoryJournal, NewEntry, Request, Summary,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
@@ -59,7 +61,8 @@ impl Journal for PlayJournal {
             Some(CommitFault::CrashAfter) => self.gremlin.die(&who).await,
             Some(CommitFault::CancelAfter) => {
                 // An engine that has just ended takes no requests.
-                let _ = self.control.send(Control::Cancel { by: "adam".into() });
+                let (id, by) = (format!("cancel-{number}"), "adam".into());
+                let _ = self.control.send(Control::Ask(Request { id, by, ask: Ask::Cancel }));
             }
             _ => {}
         }

@@ -344,5 +344,5 @@ pub fn failover_body(_scene: &Scene) -> Value {
 pub async fn follow_to_end(scene: &Scene, at: usize, operation: &str) -> anyhow::Result<Value> {
     let tenant = scene.tenant(at).await?;
     let project = &scene.protected.projects[at];
-    follow::follow(&scene.stage, &tenant, project, operation, |_, _| ()).await
+    follow::follow(&scene.stage, at, &tenant, project, operation, |_, _| ()).await
 }
