@@ -4,6 +4,7 @@
 pub mod expect;
 pub mod inventory;
 pub mod process;
+pub mod simulation;
 pub mod sweep;
 pub mod two_sites;
 
