@@ -56,6 +56,7 @@ fn member(group_id: GroupId, site: SiteId, name: &str, volumes: u32) -> Member {
         spec: ServerSpec { name: name.into(), ..ServerSpec::default() },
         volumes: (0..volumes).map(volume).collect(),
         observed_at: DateTime::UNIX_EPOCH,
+        abandoned: None,
     }
 }
 
@@ -79,7 +80,8 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
         failover_count: 0,
         last_replication_at: None,
         version: 1,
-        epoch: Epoch { number: 1, raised_by: a },
+        epoch: Epoch { number: 1, raised_by: a, raised_in: None },
+        epochs_before: Vec::new(),
         current_operation_id: None,
         active_test_operation_id: None,
         quarantine: None,
@@ -138,6 +140,7 @@ fn plan(reverse_replication: bool) -> Plan {
         member: &request.members[1],
         source_server_id: "at-b".into(),
         was_active: true,
+        runs_now: true,
         was_locked: false,
         flavor_id: "f".into(),
         ports: vec![("p".into(), NewPort::default())],
