@@ -107,7 +107,7 @@ pub struct State {
     settled: Vec<bool>,
     /// Per step: dependents of which something may be left.
     left_dependents: Vec<usize>,
-    /// Something may be left, nothing that depends on it, and its undo has not failed.
+    /// Something may be left, nothing that depends on it (or its branch has ended), and its undo has not failed.
     pub(crate) undoable: BTreeSet<usize>,
     /// Engines that took the operation so far.
     claims: u32,
@@ -426,9 +426,9 @@ impl State {
     }
 
     fn refresh_undoable(&mut self, index: usize) {
-        let undoable = self.left_dependents[index] == 0
-            && self.is_left(index)
-            && self.steps[index] != StepState::UndoFailed;
+        // What goes on without a failed branch does not hang on what that branch made.
+        let free = self.left_dependents[index] == 0 || self.isolated.contains(&index);
+        let undoable = free && self.is_left(index) && self.steps[index] != StepState::UndoFailed;
         if undoable {
             self.undoable.insert(index);
         } else {
