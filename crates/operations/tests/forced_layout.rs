@@ -116,6 +116,7 @@ fn ready<'a>(request: &'a PlanRequest, left_out: &[usize], recalled: Option<Valu
         source_array: "array-a".into(),
         source_answers: false,
         remains: None,
+        makes_room: Vec::new(),
         facts: Facts {
             group_id: request.group.id,
             source_site: "site-a".into(),

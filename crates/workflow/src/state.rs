@@ -270,6 +270,11 @@ impl State {
         self.undo_failures.iter().map(|(step, error)| (*step, error))
     }
 
+    /// What undos kept on purpose, in words.
+    pub fn notes(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.notes.iter().map(|(step, note)| (*step, note.as_str()))
+    }
+
     /// True if a person left what the step made as it is.
     pub fn is_left_behind(&self, index: usize) -> bool {
         self.left_behind.contains(&index)
