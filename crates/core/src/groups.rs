@@ -350,6 +350,7 @@ impl Core {
                 format!("Drill {drill} is open; run test_cleanup first"),
             ));
         }
+        self.release_snapshots(&group).await;
         self.release_array_group(&group).await?;
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         let peer = self

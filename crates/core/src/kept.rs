@@ -81,6 +81,20 @@ pub async fn remove(
 }
 
 impl Core {
+    /// A group that is being deleted takes what it kept on arrays along: nobody else knows these snapshots. Volumes in
+    /// Cinder are the tenant's to see and to delete. What cannot be reached is said, and stays.
+    pub(crate) async fn release_snapshots(&self, group: &ProtectionGroup) {
+        let on_array = |copy: &&KeptCopy| matches!(copy.thing, KeptThing::ArraySnapshot { .. });
+        for copy in group.kept.iter().filter(on_array) {
+            let Some(project) = group.projects.get(&copy.site_id) else { continue };
+            let permit = DestroyPermit::copy_proved(Evidence::of_kept_copy(copy));
+            let removed = remove(self.fabric.as_ref(), group.id, project, copy, &permit).await;
+            if let Err(error) = removed {
+                tracing::warn!(group = %group.id, thing = ?copy.thing, %error, "a kept snapshot stays on the array");
+            }
+        }
+    }
+
     /// Removes kept copies whose time has passed, at both sites, and strikes what is gone from the books. Only for groups
     /// whose current primary is here: one writer per group. What cannot be reached has time until the next call.
     pub async fn expire_kept(&self) {

@@ -8,8 +8,10 @@ use protector_workflow::OnFailure;
 
 use crate::{deps::ArrayPlace, facts::Reasons, fencing, sketch::Sketch, steps};
 
-/// A final delta over a slow link may take hours; it is the tenant who cancels.
-const TRANSFER_SEC: u64 = 6 * 3600;
+/// Patience for a delta: over a slow link it may take hours; it is the tenant who cancels.
+pub const DELTA_SEC: u64 = 6 * 3600;
+/// Patience for a transfer that may be the first of its direction, with everything that the volumes hold.
+pub const BASELINE_SEC: u64 = 7 * 24 * 3600;
 
 /// From one array to the other.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ pub struct Ship<'a> {
     pub taken_in: usize,
     /// Stage of the wait.
     pub awaited_in: usize,
+    /// Patience for the wait, in seconds.
+    pub patience_sec: u64,
     /// A failure of either.
     pub on_failure: OnFailure,
 }
@@ -115,7 +119,7 @@ impl Direction {
         };
         let after = vec![ship.snapshot.to_owned()];
         let step = sketch.add(ship.point, "await_replication", ship.awaited_in, after, input);
-        (step.on_failure, step.deadline_sec) = (ship.on_failure, TRANSFER_SEC);
+        (step.on_failure, step.deadline_sec) = (ship.on_failure, ship.patience_sec);
     }
 
     /// The schedule on.

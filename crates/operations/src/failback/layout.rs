@@ -126,6 +126,7 @@ impl<'a> Layout<'a> {
             suffix: &suffix,
             taken_in: 0,
             awaited_in: 0,
+            patience_sec: replication::BASELINE_SEC,
             on_failure: OnFailure::Rollback,
         };
         back.ship(&mut self.sketch, ship, vec!["group".into()]);
@@ -218,6 +219,7 @@ impl<'a> Layout<'a> {
             suffix: &suffix(self.request.operation_id),
             taken_in: 1,
             awaited_in: 1,
+            patience_sec: replication::DELTA_SEC,
             on_failure: OnFailure::Rollback,
         };
         self.ready.back.ship(&mut self.sketch, ship, fences);
@@ -486,6 +488,7 @@ impl<'a> Layout<'a> {
             suffix: &suffix,
             taken_in: FINAL,
             awaited_in: FINAL,
+            patience_sec: replication::BASELINE_SEC,
             on_failure: OnFailure::Warn,
         };
         forth.ship(sketch, ship, vec!["forth".into()]);

@@ -192,3 +192,147 @@ impl Leftovers {
 fn covers(recorded: &[FencedVolume], names: &[String]) -> bool {
     names.iter().all(|name| recorded.iter().any(|v| v.volume == *name && !v.connections.is_empty()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use chrono::DateTime;
+    use protector_ports::{AttachedVolume, VolumeAttachment};
+    use protector_types::{GroupId, MemberId, ServerSpec};
+
+    use super::*;
+
+    fn connection() -> ArrayConnection {
+        ArrayConnection { host: Some("h".into()), host_group: None, lun: Some(1) }
+    }
+
+    /// One member with one volume, whose original is fenced.
+    fn world(site: SiteId) -> (Member, Leftovers, Fence) {
+        let placement = VolumePlacement {
+            volume_id: "v".into(),
+            array_volume: "volume-v-cinder".into(),
+            array_volume_id: None,
+            serial: "S1".into(),
+        };
+        let volume = MemberVolume {
+            position: 0,
+            device: "/dev/vda".into(),
+            boot_index: 0,
+            name: "root".into(),
+            description: String::new(),
+            size_gib: 10,
+            bootable: true,
+            metadata: BTreeMap::new(),
+            image_metadata: BTreeMap::new(),
+            delete_on_termination: false,
+            placements: BTreeMap::from([(site, placement)]),
+        };
+        let member = Member {
+            id: MemberId::generate(),
+            group_id: GroupId::generate(),
+            servers: BTreeMap::from([(site, "s".into())]),
+            spec: ServerSpec { name: "web".into(), ..ServerSpec::default() },
+            volumes: vec![volume],
+            observed_at: DateTime::UNIX_EPOCH,
+        };
+        let server = Server {
+            id: "s".into(),
+            status: "SHUTOFF".into(),
+            locked: true,
+            volumes: vec![AttachedVolume { volume_id: "v".into(), ..AttachedVolume::default() }],
+            ..Server::default()
+        };
+        let attachments = vec![VolumeAttachment { server_id: "s".into(), device: None }];
+        let volume = Volume { id: "v".into(), size_gib: 10, attachments, ..Volume::default() };
+        let array_volume = ArrayVolume {
+            name: "volume-v-cinder".into(),
+            serial: "s1".into(),
+            ..ArrayVolume::default()
+        };
+        let left = Leftovers {
+            servers: BTreeMap::from([("s".to_owned(), server)]),
+            volumes: BTreeMap::from([("v".to_owned(), volume)]),
+            array_volumes: BTreeMap::from([(array_volume.name.clone(), array_volume)]),
+            connections: BTreeMap::new(),
+            source_ports: Vec::new(),
+        };
+        let fence = Fence {
+            member_id: member.id,
+            site_id: site,
+            epoch: 1,
+            server_id: "s".into(),
+            was_active: true,
+            was_locked: false,
+            volumes: vec![FencedVolume {
+                volume: "volume-v-cinder".into(),
+                connections: vec![connection()],
+            }],
+            operation_id: None,
+            fenced_at: DateTime::UNIX_EPOCH,
+        };
+        (member, left, fence)
+    }
+
+    #[test]
+    fn a_fenced_original_comes_back_as_its_record_says() {
+        let site = SiteId::generate();
+        let (member, left, fence) = world(site);
+        let original = left.original(&member, site, Some(&fence), true).unwrap();
+        assert_eq!(original.fence_first, None);
+        assert_eq!(original.fenced.connections, Recorded::Here(fence.volumes.clone()));
+        assert!(original.fenced.start && !original.fenced.was_locked, "our lock is taken back");
+        let off = left.original(&member, site, Some(&fence), false).unwrap();
+        assert!(!off.fenced.start, "the power state is that of the current primary");
+    }
+
+    #[test]
+    fn one_that_nobody_fenced_is_fenced_first_and_never_started_by_an_undo() {
+        let site = SiteId::generate();
+        let (member, mut left, fence) = world(site);
+        left.servers.get_mut("s").unwrap().status = "ACTIVE".into();
+        left.connections.insert("volume-v-cinder".into(), vec![connection()]);
+        let original = left.original(&member, site, None, true).unwrap();
+        assert_eq!(original.fenced.connections, Recorded::By(String::new()));
+        assert!(!original.fence_first.unwrap().was_active);
+        // A record is better than a look: the look sees what is there now only.
+        let original = left.original(&member, site, Some(&fence), true).unwrap();
+        assert_eq!(original.fenced.connections, Recorded::Here(fence.volumes));
+        assert!(original.fence_first.is_some());
+    }
+
+    type Change = fn(&mut Member, &mut Leftovers, &mut Option<Fence>);
+
+    #[test]
+    fn what_is_different_is_rebuilt_and_the_reason_is_given() {
+        let changes: [(&str, Change); 7] = [
+            ("no longer exists", |_, left, _| left.servers.clear()),
+            ("nobody knows", |_, _, fence| *fence = None),
+            ("nobody knows", |_, _, fence| fence.as_mut().unwrap().server_id = "other".into()),
+            ("has 10 GiB, not 20", |member, _, _| member.volumes[0].size_gib = 20),
+            ("was added since", |member, _, _| member.volumes[0].placements.clear()),
+            ("has other volumes", |_, left, _| {
+                left.servers.get_mut("s").unwrap().volumes.clear();
+            }),
+            ("another volume, or none", |_, left, _| {
+                left.array_volumes.values_mut().for_each(|v| v.serial = "S2".into());
+            }),
+        ];
+        for (reason, change) in changes {
+            let site = SiteId::generate();
+            let (mut member, mut left, fence) = world(site);
+            let mut fence = Some(fence);
+            change(&mut member, &mut left, &mut fence);
+            let why = left.original(&member, site, fence.as_ref(), true).unwrap_err();
+            assert!(why.contains(reason), "{why:?} does not say {reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_volume_that_somebody_else_uses_is_not_ours_to_keep() {
+        let site = SiteId::generate();
+        let (member, mut left, _) = world(site);
+        assert_eq!(left.abandoned(&member, site).len(), 1);
+        left.volumes.get_mut("v").unwrap().attachments[0].server_id = "tenant's own".into();
+        assert!(left.abandoned(&member, site).is_empty());
+    }
+}

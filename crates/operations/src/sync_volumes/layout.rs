@@ -4,7 +4,12 @@ use protector_core::PlanRequest;
 use protector_workflow::{OnFailure, Plan};
 
 use super::{NAME, VERSION, plan::Ready, stages};
-use crate::{rebuild::suffix, replication::Ship, sketch::Sketch, steps};
+use crate::{
+    rebuild::suffix,
+    replication::{BASELINE_SEC, Ship},
+    sketch::Sketch,
+    steps,
+};
 
 /// The plan.
 pub fn lay_out(request: &PlanRequest, ready: &Ready) -> Plan {
@@ -30,6 +35,7 @@ pub fn transfer(sketch: &mut Sketch, request: &PlanRequest, ready: &Ready) {
         suffix: &suffix(request.operation_id),
         taken_in: 0,
         awaited_in: 1,
+        patience_sec: BASELINE_SEC,
         on_failure: OnFailure::Rollback,
     };
     direction.ship(sketch, ship, vec!["group".into()]);
