@@ -1,7 +1,7 @@
 //! Lays out the exact reversal of a fence: recorded connections -> unlock -> start, and only what had run
 //! (3-workflows.md section 5). Nova's start does not export again, so the order matters.
 
-use protector_types::{Fence, FencedVolume, OperationId};
+use protector_types::{Fence, FencedVolume, Member, OperationId};
 
 use crate::{
     deps::{ArrayPlace, Place},
@@ -19,6 +19,8 @@ pub struct Unfencing<'a> {
     pub array: ArrayPlace,
     /// Stage of the steps.
     pub stage: usize,
+    /// Seconds for which is kept what a server wrote that is stopped again.
+    pub keep_sec: i64,
 }
 
 /// What was disconnected.
@@ -58,15 +60,16 @@ impl From<&Fence> for Fenced {
 }
 
 impl Unfencing<'_> {
-    /// The steps of one server; gives the last one's id. `name`: the member's.
+    /// The steps of one server; gives the last one's id.
     pub fn server(
         &self,
         sketch: &mut Sketch,
         prefix: &str,
-        name: &str,
+        member: &Member,
         fenced: &Fenced,
         after: Vec<String>,
     ) -> String {
+        let name = member.spec.name.as_str();
         let (connect, unlock) = (format!("{prefix}.connect"), format!("{prefix}.unlock"));
         let (volumes, recorded_by) = match &fenced.connections {
             Recorded::Here(volumes) => (volumes.clone(), None),
@@ -92,6 +95,8 @@ impl Unfencing<'_> {
             array: self.array,
             volumes: fenced.volumes.clone(),
             late_suffix: late_suffix(self.operation),
+            member_id: member.id,
+            keep_sec: self.keep_sec,
         };
         sketch.add_for(name, &start, "start_server", self.stage, vec![unlock], input);
         start

@@ -351,7 +351,6 @@ impl<'a> Run<'a> {
     ) {
         let definition = &self.executor.definition;
         batch.effects.extend(definition.on_end(self.state.plan(), status, unwound));
-        batch.effects.extend(definition.keeps(&self.state, self.executor.clock.now()));
         self.record(EntryKind::Ended { status, error }, batch);
     }
 

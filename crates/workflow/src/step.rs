@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use protector_types::{DomainEffect, OperationStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -273,10 +272,6 @@ pub trait Definition: Send + Sync {
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>>;
     /// Domain changes that commit with the operation's end. `unwound`: everything was undone.
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect>;
-    /// Copies that were kept on the way, by what the journal says: committed with the operation's end.
-    fn keeps(&self, _state: &State, _now: DateTime<Utc>) -> Vec<DomainEffect> {
-        Vec::new()
-    }
     /// What a step of this kind leaves behind when it is not undone, or left out.
     fn if_left(&self, _kind: &str) -> IfLeft {
         IfLeft::Writer

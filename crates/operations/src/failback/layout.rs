@@ -232,8 +232,8 @@ impl<'a> Layout<'a> {
             let Some(secured) = secured else { continue };
             let contents = self.contents(m, leaving.member, secured);
             restored.extend(contents.iter().cloned());
-            let (prefix, name) = (format!("r{m}"), &leaving.member.spec.name);
-            last.push(self.unfence(&prefix, name, &secured.fenced, contents));
+            let prefix = format!("r{m}");
+            last.push(self.unfence(&prefix, leaving.member, &secured.fenced, contents));
         }
         if !restored.is_empty() {
             // Originals are in Cinder already: the stage has nothing else to do for them.
@@ -246,19 +246,26 @@ impl<'a> Layout<'a> {
         }
         for (n, (member, fenced)) in ready.stayed.iter().enumerate() {
             let after = vec!["point".to_owned()];
-            last.push(self.unfence(&format!("s{n}"), &member.spec.name, fenced, after));
+            last.push(self.unfence(&format!("s{n}"), member, fenced, after));
         }
         Up { last, rebuilt }
     }
 
-    fn unfence(&mut self, prefix: &str, name: &str, fenced: &Fenced, after: Vec<String>) -> String {
+    fn unfence(
+        &mut self,
+        prefix: &str,
+        member: &Member,
+        fenced: &Fenced,
+        after: Vec<String>,
+    ) -> String {
         let unfencing = Unfencing {
             operation: self.request.operation_id,
             place: &self.ready.places.target,
             array: self.ready.places.target_array,
             stage: SERVERS,
+            keep_sec: self.ready.facts.keep_sec,
         };
-        unfencing.server(&mut self.sketch, prefix, name, fenced, after)
+        unfencing.server(&mut self.sketch, prefix, member, fenced, after)
     }
 
     fn contents(&mut self, m: usize, member: &Member, secured: &Secured) -> Vec<String> {

@@ -18,12 +18,11 @@ pub mod plan;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use protector_types::{DomainEffect, KeptCopy, KeptThing, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, State, StepState};
+use protector_workflow::{Definition, DynStep, Plan, State};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, failover, registry, steps};
+use crate::{deps::Deps, failover, registry};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "failback";
@@ -54,47 +53,9 @@ impl Definition for Failback {
         }
     }
 
-    fn keeps(&self, state: &State, now: DateTime<Utc>) -> Vec<DomainEffect> {
-        late_writes(state, now)
-    }
-
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
     }
-}
-
-/// What servers wrote that were started and stopped again: booked until the retention passes.
-fn late_writes(state: &State, now: DateTime<Utc>) -> Vec<DomainEffect> {
-    let Ok(facts) = serde_json::from_value::<plan::PlanFacts>(state.plan().facts.clone()) else {
-        return Vec::new();
-    };
-    let span = TimeDelta::try_seconds(facts.keep_sec).unwrap_or_default();
-    let mut copies = Vec::new();
-    for (index, step) in state.plan().steps.iter().enumerate() {
-        let undone = step.kind == "start_server" && *state.step(index) == StepState::Undone;
-        let input = state.input(index).filter(|_| undone);
-        let input: Option<steps::start_server::Input> =
-            input.and_then(|input| serde_json::from_value(input.as_ref().clone()).ok());
-        let member = step.subject.as_ref().and_then(|name| facts.members.get(name));
-        let (Some(input), Some(member_id)) = (input, member) else { continue };
-        for volume in &input.volumes {
-            copies.push(KeptCopy {
-                id: KeptCopy::new_id(),
-                site_id: input.place.site,
-                thing: KeptThing::ArraySnapshot { name: format!("{volume}.{}", input.late_suffix) },
-                member_id: *member_id,
-                why: "written by a server that was started and stopped again by an undone failback"
-                    .into(),
-                operation_id: facts.operation_id,
-                kept_at: now,
-                expires_at: now.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC),
-            });
-        }
-    }
-    if copies.is_empty() {
-        return Vec::new();
-    }
-    vec![DomainEffect::Kept { group_id: facts.group_id, copies }]
 }
 
 /// As a failover's, with what became of the originals. Pure, from plan and journal.

@@ -2,7 +2,9 @@
 //! snapshots of its volumes (array), named by the operation, because a server that ran may have acknowledged writes.
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use protector_ports::{Cloud, PortError, PortResult};
+use protector_types::{DomainEffect, KeptCopy, KeptThing, MemberId};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,10 @@ pub struct Input {
     pub volumes: Vec<String>,
     /// Suffix of these snapshots.
     pub late_suffix: String,
+    /// Whose they are.
+    pub member_id: MemberId,
+    /// Seconds for which they are kept.
+    pub keep_sec: i64,
 }
 
 #[async_trait]
@@ -78,7 +84,7 @@ impl Step for StartServer {
         }
     }
 
-    async fn undo(&self, _cx: &StepCx, input: &Input, _output: Option<String>) -> Undo {
+    async fn undo(&self, cx: &StepCx, input: &Input, _output: Option<String>) -> Undo {
         let cloud = attempt!(self.cloud(input).await, outcome::undo);
         let server = match cloud.compute().server(&input.server_id).await {
             Ok(server) => server,
@@ -91,10 +97,13 @@ impl Step for StartServer {
         match server.status.as_str() {
             "SHUTOFF" => {
                 attempt!(self.keep_late_writes(input).await, outcome::undo);
-                Undo::Done(Some(format!(
-                    "what {} wrote while it ran is kept in the snapshots {} of its volumes",
-                    server.name, input.late_suffix
-                )))
+                Undo::Kept {
+                    note: format!(
+                        "what {} wrote while it ran is kept in the snapshots {} of its volumes",
+                        server.name, input.late_suffix
+                    ),
+                    effects: vec![booked(cx, input)],
+                }
             }
             "ACTIVE" => match cloud.compute().stop_server(&input.server_id).await {
                 Ok(()) => Undo::Pending(format!("server {} is being stopped", server.name)),
@@ -106,6 +115,25 @@ impl Step for StartServer {
             ))),
         }
     }
+}
+
+fn booked(cx: &StepCx, input: &Input) -> DomainEffect {
+    let now = cx.clock().now();
+    let span = TimeDelta::try_seconds(input.keep_sec).unwrap_or_default();
+    let copy = |volume: &String| KeptCopy {
+        id: KeptCopy::new_id(),
+        site_id: input.place.site,
+        thing: KeptThing::ArraySnapshot { name: format!("{volume}.{}", input.late_suffix) },
+        member_id: input.member_id,
+        why:
+            "written by a server that was started and, when the operation was undone, stopped again"
+                .into(),
+        operation_id: cx.operation(),
+        kept_at: now,
+        expires_at: now.checked_add_signed(span).unwrap_or(DateTime::<Utc>::MAX_UTC),
+    };
+    let copies = input.volumes.iter().map(copy).collect();
+    DomainEffect::Kept { group_id: input.array.group, copies }
 }
 
 impl StartServer {

@@ -359,3 +359,67 @@ async fn a_full_quota_is_met_by_older_copies() {
     assert!((5..=7).contains(&kept), "{kept} volumes fit");
     round.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_never_left_is_not_overwritten() {
+    let round = Round::open().await;
+    round.stage.world.cloud(1).fail_builds_of("db-1", Some("No valid host was found."));
+    let id = round.start(1, &round::forced_body()).await;
+    let record = round.finish_at(1, &id).await;
+    assert_eq!(record["status"], "failed", "{record:#}");
+    assert_eq!(round.group(1).await["status"], "failed_over_partial");
+    round.stage.world.cloud(1).fail_builds_of("db-1", None);
+    round.resync(1).await;
+    round.write(1, "written at site B");
+    let there = round.contents(1);
+    let here = round.contents(0);
+
+    let record = round.done(1, &failback_body(true)).await;
+    let result = &record["result_data"];
+    assert_eq!(result["reused"].as_array().unwrap().len(), 2, "{record:#}");
+    let stayed = result["not_overwritten"]["db-1"].as_str().unwrap_or_default();
+    assert!(stayed.contains("never ran at site-b") && stayed.contains("started"), "{record:#}");
+    let now = round.contents(0);
+    for (key, content) in &now {
+        let expected = if key.0 == "db-1" { &here[key] } else { &there[key] };
+        assert_eq!(content, expected, "{key:?}");
+    }
+    let inventory = round.inventory();
+    let running = servers(&inventory.sites[0]);
+    assert!(
+        running.values().all(|(_, status, locked)| status == "ACTIVE" && !locked),
+        "{running:?}"
+    );
+    let name = format!("protector-{}", round.protected.group_id);
+    assert_eq!(inventory.sites[0].array_groups[&name].volumes.len(), 5, "all are protected again");
+    assert_eq!(round.group(0).await["status"], "active");
+    round.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_disaster_the_way_back_uses_what_is_still_there() {
+    let mut round = Round::open().await;
+    round.done(0, &json!({"sync_volumes": {}})).await;
+    round.stage.kill_site(0).await;
+    let id = round.start(1, &round::forced_body()).await;
+    let record = round.finish_at(1, &id).await;
+    assert_eq!(record["status"], "completed", "{record:#}");
+    round.write(1, "after the disaster");
+    round.stage.revive_site(0).await.unwrap();
+    round.resync(1).await;
+    let last = round.contents(1);
+
+    let record = round.done(1, &failback_body(true)).await;
+    assert_eq!(record["result_data"]["reused"].as_array().unwrap().len(), 3, "{record:#}");
+    assert_eq!(round.contents(0), last);
+    let running = servers(&round.inventory().sites[0]);
+    assert!(running.values().all(|(_, status, _)| status == "ACTIVE"), "{running:?}");
+    assert!(round.inventory().sites[1].servers.is_empty());
+    for group in round.settled().await {
+        assert_eq!(
+            (&group["status"], &group["replication_status"]),
+            (&json!("active"), &json!("replicating"))
+        );
+    }
+    round.close().await;
+}

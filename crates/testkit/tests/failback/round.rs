@@ -111,19 +111,42 @@ impl Round {
         panic!("the action was never accepted");
     }
 
-    /// Polls an operation to its end.
+    /// Polls an operation to its end, and both sites until they agree.
     pub async fn finish(&self, at: usize, id: &str) -> Value {
+        let record = self.finish_at(at, id).await;
+        self.settled().await;
+        record
+    }
+
+    /// Polls an operation to its end; the other site may be dead.
+    pub async fn finish_at(&self, at: usize, id: &str) -> Value {
         let url = format!("{}/operations/{id}", self.project_url(at));
         for _ in 0..1800 {
             let record = self.tenants[at].get(&url).await.unwrap()["operation"].take();
             let status = text(&record, "/status").unwrap();
             if matches!(status.as_str(), "completed" | "failed" | "cancelled" | "needs_attention") {
-                self.settled().await;
                 return record;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("operation {id} did not end in a minute and a half");
+    }
+
+    /// After a forced operation: the other site takes what this one knows.
+    pub async fn resync(&self, at: usize) {
+        let url = format!("{}/sync-force", self.group_url(at));
+        let mut last = Value::Null;
+        for _ in 0..200 {
+            let headers = [("OpenStack-API-Version", "protector 1.3")];
+            let reply = self.tenants[at].call_with("POST", &url, &headers, None).await.unwrap();
+            let [a, b] = [self.group(0).await, self.group(1).await];
+            if a["version"] == b["version"] && a["epoch"] == b["epoch"] {
+                return;
+            }
+            last = reply.body;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{last} {} {}", self.group(0).await, self.group(1).await);
     }
 
     /// Both sites know the same of the group, and nobody holds it.
@@ -193,6 +216,15 @@ impl Round {
         self.tenants[0].post(&format!("{}/policy", self.group_url(0)), &policy).await.unwrap();
         self.settled().await;
     }
+}
+
+/// Example 2, with the database's network too.
+pub fn forced_body() -> Value {
+    json!({"failover": {
+        "network_mapping": {NETWORKS[0][0]: NETWORKS[1][0], NETWORKS[0][1]: NETWORKS[1][1]},
+        "flavor_mapping": {FLAVORS[0]: FLAVORS[1]},
+        "force": true,
+    }})
 }
 
 /// Example 4.
