@@ -20,7 +20,7 @@ pub mod remains;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::{Value, json};
 
 use crate::{deps::Deps, registry, results, steps::choose_point};
@@ -46,6 +46,10 @@ impl Definition for Drill {
 
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>> {
         registry::step(&self.0, kind)
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {

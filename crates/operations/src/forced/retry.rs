@@ -49,6 +49,7 @@ pub async fn plan(
         .iter()
         .enumerate()
         .filter(|(_, member)| !member.servers.contains_key(&target_site))
+        .filter(|(_, member)| member.abandoned.is_none())
         .collect();
     if missing.is_empty() {
         return Err(Refusal::new(
@@ -73,7 +74,9 @@ pub async fn plan(
     ready.recalled = recalled;
     ready.facts.not_preserved = not_preserved;
     ready.facts.retry_of = Some(earlier.id);
-    Ok(layout::lay_out(request, &ready))
+    let mut laid_out = layout::lay_out(request, &ready);
+    plan::show(&mut laid_out, request, &look);
+    Ok(laid_out)
 }
 
 /// What the earlier attempt made for the missing members and is still there.
