@@ -40,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // outside
     ("protector-demo", &["server", "sim", "client", "api-types", "http"]),
     ("protector", &["server", "demo", "sim", "client", "api-types"]),
+    ("protector-model", &["core", "ports", "workflow"]),
     ("protector-testkit", EVERYTHING),
     ("bench", EVERYTHING),
     ("xtask", &[]),

@@ -39,6 +39,12 @@ enum Check {
         #[arg(long)]
         check: bool,
     },
+    /// Seeded simulation of two Protectors on two simulated sites under faults.
+    Sim {
+        /// One seed, or the first and the last: `1..20`.
+        #[arg(long, default_value = "1..8")]
+        seeds: String,
+    },
     /// Formatting, clippy, deps, licenses and tidy, with the time each took.
     Ci,
 }
@@ -62,6 +68,24 @@ fn run(check: &Check) -> Result<bool> {
         Check::Licenses => Ok(shown("licenses", &licenses::check(&metadata::load(&root)?))),
         Check::Tidy => Ok(shown("tidy", &tidy::check(&root)?)),
         Check::Openapi { check } => openapi::run(&root, *check),
+        Check::Sim { seeds } => {
+            let words = [
+                "run",
+                "--release",
+                "-p",
+                "protector-testkit",
+                "--bin",
+                "protector-simulate",
+                "--",
+            ];
+            let status = std::process::Command::new(cargo())
+                .args(words)
+                .args(["--seeds", seeds])
+                .current_dir(&root)
+                .status()
+                .context("running the simulation")?;
+            Ok(status.success())
+        }
         Check::Ci => ci::run(&root),
     }
 }

@@ -1,11 +1,15 @@
 //! `/v1/peer/...`: site to site only.
 
-use protector_types::{Fence, GroupDocument, ProjectId, Secret, SiteId, TenantMapping};
+use chrono::{DateTime, Utc};
+use protector_types::{
+    Epoch, Fence, GroupDocument, GroupId, OperationId, ProjectId, Secret, SiteId, SiteStatus,
+    TenantMapping,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Checked, FieldErrors, body::secret};
+use crate::{Checked, FieldErrors, body::secret, time};
 
 /// What a Protector says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -16,6 +20,25 @@ pub struct PeerInfoView {
     pub site_name: String,
     /// Newest microversion.
     pub version: String,
+    /// Its clock.
+    #[serde(with = "time")]
+    pub now: DateTime<Utc>,
+    /// How it sees other sites.
+    pub sees: Vec<SiteSeenView>,
+}
+
+/// How a Protector sees a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SiteSeenView {
+    /// Which site.
+    pub site_id: SiteId,
+    /// As last observed.
+    pub status: SiteStatus,
+    /// Why it is not `active`.
+    pub reason: Option<String>,
+    /// When that was, by its clock.
+    #[serde(with = "time::optional")]
+    pub observed_at: Option<DateTime<Utc>>,
 }
 
 /// Answer of `GET /v1/peer/info`.
@@ -46,12 +69,16 @@ pub struct PeerGroupBody {
 /// What a site's copy of a group is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupStampView {
-    /// Epoch number.
-    pub epoch: u64,
-    /// Who raised it.
-    pub raised_by: SiteId,
+    /// The epoch.
+    #[schema(value_type = Object)]
+    pub epoch: Epoch,
+    /// Those before it, oldest first.
+    #[schema(value_type = Vec<Object>)]
+    pub epochs_before: Vec<Epoch>,
     /// Version.
     pub version: u64,
+    /// The primary that it names.
+    pub primary: SiteId,
     /// Digest of the document.
     pub digest: String,
 }
@@ -82,6 +109,70 @@ pub struct PeerFencesBody {
     pub fences: Vec<Fence>,
 }
 
+/// Body of `PUT /v1/peer/groups/{id}/claim/{op_id}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeerClaimBody {
+    /// The site that drives the operation: the caller's.
+    pub holder_site_id: SiteId,
+}
+
+/// Who has the claim on a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClaimView {
+    /// The caller has it.
+    pub granted: bool,
+    /// The operation or change that has it.
+    pub operation_id: Option<OperationId>,
+    /// Who drives that.
+    pub holder_site_id: Option<SiteId>,
+    /// Why it was not granted, where nobody has it.
+    pub reason: Option<String>,
+    /// The answering site's copy of the group; `null`: it knows none.
+    pub stamp: Option<GroupStampView>,
+}
+
+/// Answer of the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClaimBody {
+    /// The claim.
+    pub claim: ClaimView,
+}
+
+/// A group with its stamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StampOfGroup {
+    /// Which group.
+    pub group_id: GroupId,
+    /// Its stamp; the digest is left out.
+    pub stamp: GroupStampView,
+}
+
+/// Answer of `GET /v1/peer/sites/{site_id}/groups`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GroupStampsBody {
+    /// All groups shared with that site.
+    pub stamps: Vec<StampOfGroup>,
+}
+
+/// Body of `PUT /v1/peer/groups/{id}/forced`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeerForcedGroupBody {
+    /// Group, members, policy without tokens.
+    #[schema(value_type = Object)]
+    pub document: GroupDocument,
+    /// In a conflict: the copy that the person gave up.
+    pub instead_of: Option<GroupStampView>,
+}
+
+/// Answer of `PUT /v1/peer/operations/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerJournalBody {
+    /// Number of the last entry that is here without a gap.
+    pub last_seq: u64,
+}
+
 /// Body of `PUT /v1/peer/operations/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +182,14 @@ pub struct PeerOperationBody {
     /// The record, as the sending core wrote it.
     #[schema(value_type = Object)]
     pub record: Value,
+    /// The plan, with the first piece.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub plan: Option<Value>,
+    /// Journal entries, in order.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    pub entries: Vec<Value>,
 }
 
 impl Checked for PeerTenantMappingBody {
@@ -99,6 +198,18 @@ impl Checked for PeerTenantMappingBody {
 }
 
 impl Checked for PeerGroupBody {
+    const RESOURCE: (&'static str, Option<&'static str>) = ("peer", None);
+    fn check(&self, errors: &mut FieldErrors) {
+        errors.name("document.group.name", &self.document.group.name);
+    }
+}
+
+impl Checked for PeerClaimBody {
+    const RESOURCE: (&'static str, Option<&'static str>) = ("peer", None);
+    fn check(&self, _: &mut FieldErrors) {}
+}
+
+impl Checked for PeerForcedGroupBody {
     const RESOURCE: (&'static str, Option<&'static str>) = ("peer", None);
     fn check(&self, errors: &mut FieldErrors) {
         errors.name("document.group.name", &self.document.group.name);

@@ -1,7 +1,7 @@
 //! Between wire bodies and the core's words.
 
 use protector_api_types as wire;
-use protector_ports::{GroupStamp, PeerInfo, VolumeType};
+use protector_ports::{ClaimAnswer, GroupStamp, PeerInfo, VolumeType};
 use protector_types::{Action, Mappings, ProjectId, Retention, Secret};
 
 use crate::model as core;
@@ -374,15 +374,50 @@ pub fn recovery_point(detail: core::RecoveryPointDetail) -> wire::RecoveryPointV
 
 /// A peer.
 pub fn peer_info(it: PeerInfo) -> wire::PeerInfoView {
-    wire::PeerInfoView { site_id: it.site_id, site_name: it.site_name, version: it.version }
+    let sees = it.sees.into_iter().map(|seen| wire::SiteSeenView {
+        site_id: seen.site_id,
+        status: seen.status,
+        reason: seen.reason,
+        observed_at: seen.observed_at,
+    });
+    wire::PeerInfoView {
+        site_id: it.site_id,
+        site_name: it.site_name,
+        version: it.version,
+        now: it.now,
+        sees: sees.collect(),
+    }
+}
+
+/// A claim.
+pub fn claim(it: ClaimAnswer) -> wire::ClaimView {
+    wire::ClaimView {
+        granted: it.granted,
+        operation_id: it.operation_id,
+        holder_site_id: it.holder_site_id,
+        reason: it.reason,
+        stamp: it.stamp.map(stamp),
+    }
+}
+
+/// A stamp from the wire.
+pub fn stamp_of(it: wire::GroupStampView) -> GroupStamp {
+    GroupStamp {
+        epoch: it.epoch,
+        epochs_before: it.epochs_before,
+        version: it.version,
+        primary: it.primary,
+        digest: it.digest,
+    }
 }
 
 /// A stamp.
 pub fn stamp(it: GroupStamp) -> wire::GroupStampView {
     wire::GroupStampView {
         epoch: it.epoch,
-        raised_by: it.raised_by,
+        epochs_before: it.epochs_before,
         version: it.version,
+        primary: it.primary,
         digest: it.digest,
     }
 }

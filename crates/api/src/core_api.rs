@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use protector_core::{Core, Page, PageRequest};
-use protector_ports::{GroupStamp, PeerInfo, SiteHandover, TokenInfo, VolumeType};
+use protector_ports::{
+    ClaimAnswer, ClaimRequest, GroupStamp, OperationPiece, PeerInfo, SiteHandover, TokenInfo,
+    VolumeType,
+};
 use protector_types::{
-    Code, Fence, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
+    Fence, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
     ProjectId, Refusal, ReplicationPolicy, Secret, Site, SiteId, TenantMapping, TenantMappingId,
 };
-use serde_json::Value;
 
 use crate::model::*;
 
@@ -18,21 +20,6 @@ macro_rules! core_api {
         pub trait CoreApi: Send + Sync {
             /// What an action will be recorded as: a `failover` with `retain_primary` is a `test_failover`.
             fn resolve_action(&self, request: &ActionRequest) -> Result<OperationType, Refusal>;
-
-            /// Pushes the group's metadata to the other site, or takes the copy of `from` after a conflict.
-            async fn sync_force(
-                &self,
-                _caller: &Caller,
-                _project: &ProjectId,
-                _group: GroupId,
-                _from: Option<SiteId>,
-            ) -> Result<SyncStatus, Refusal> {
-                Err(Refusal::new(
-                    Code::Unavailable,
-                    "This Protector cannot force a metadata sync yet; nothing was changed. The engine repeats \
-                     pushes that failed by itself: look at sync-status again",
-                ))
-            }
 
             $($(#[$doc])* async fn $name(&self, $($arg: $kind),*) -> Result<$answer, Refusal>;)+
         }
@@ -111,6 +98,8 @@ core_api! {
     fn operation_events(project: &ProjectId, id: OperationId, after_seq: u64, limit: u64) -> Vec<OperationEvent>;
     /// Do both sites hold the same document?
     fn sync_status(project: &ProjectId, group: GroupId) -> SyncStatus;
+    /// Makes both sites hold the same document: the newer one, or after a conflict that of `from`.
+    fn sync_force(caller: &Caller, project: &ProjectId, group: GroupId, from: Option<SiteId>) -> SyncStatus;
     /// The group's volumes.
     fn consistency_group(project: &ProjectId, group: GroupId) -> ConsistencyGroupDetail;
     /// The group's health.
@@ -131,14 +120,24 @@ core_api! {
     fn accept_group(document: GroupDocument) -> GroupStamp;
     /// What our copy of a group is.
     fn group_stamp(id: GroupId) -> GroupStamp;
+    /// Our copies of the groups shared with a site.
+    fn group_stamps(with: SiteId) -> Vec<(GroupId, GroupStamp)>;
+    /// Our whole copy of a group.
+    fn group_document(id: GroupId) -> GroupDocument;
+    /// Takes a document because a person says so.
+    fn accept_forced_group(document: GroupDocument, instead_of: Option<GroupStamp>) -> GroupStamp;
+    /// Our claim for the peer.
+    fn grant_claim(group: GroupId, request: ClaimRequest) -> ClaimAnswer;
+    /// The peer gives our claim back.
+    fn free_claim(group: GroupId, operation: OperationId) -> ();
     /// The peer removed a group.
     fn drop_group(id: GroupId) -> ();
     /// Takes fence records from the peer.
     fn accept_fences(group: GroupId, fences: Vec<Fence>) -> ();
     /// Takes an array's token, once.
     fn accept_array_token(group: GroupId, site: SiteId, token: Secret) -> ();
-    /// Takes the record of an operation that the peer drives.
-    fn accept_operation(project: ProjectId, record: Value) -> ();
+    /// Takes a piece of an operation that the peer drives.
+    fn accept_operation(id: OperationId, piece: OperationPiece) -> u64;
     /// Who a token belongs to, by the local site's Keystone.
     fn authenticate(token: &Secret) -> TokenInfo;
 }

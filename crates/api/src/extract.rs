@@ -157,6 +157,16 @@ pub struct PeerTokenPath {
     pub site_id: String,
 }
 
+/// `/v1/peer/groups/{pg_id}/claim/{op_id}`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PeerClaimPath {
+    /// Protection group.
+    pub pg_id: String,
+    /// The operation or change that the claim is for.
+    pub op_id: String,
+}
+
 /// `/v1/peer/operations/{op_id}`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_api_types::{
-    GroupStampBody, GroupStampView, PeerFencesBody, PeerGroupBody, PeerInfoBody, PeerOperationBody,
+    ClaimBody, GroupStampBody, GroupStampView, GroupStampsBody, PeerClaimBody, PeerFencesBody,
+    PeerForcedGroupBody, PeerGroupBody, PeerInfoBody, PeerJournalBody, PeerOperationBody,
     PeerTenantMappingBody,
 };
 use protector_http::Service;
-use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, PortResult, SiteHandover};
-use protector_types::{Fence, GroupDocument, GroupId, ProjectId, Secret, SiteId, TenantMapping};
-use serde_json::{Value, json};
-
-use crate::{
-    client::{ProtectorClient, segment},
-    token::TokenSource,
+use protector_ports::{
+    ClaimAnswer, ClaimRequest, GroupStamp, OperationPiece, PeerInfo, PeerSite, PortError,
+    PortResult, SiteHandover, SiteSeen,
 };
+use protector_types::{Fence, GroupDocument, GroupId, OperationId, Secret, SiteId, TenantMapping};
+use serde_json::json;
+
+use crate::{client::ProtectorClient, token::TokenSource};
 
 /// A client whose token is that of the peer site's service user. Every call but the reads is idempotent, so a
 /// lost answer is simply asked for again.
@@ -36,11 +37,22 @@ impl PeerClient {
     }
 }
 
+fn view(stamp: GroupStamp) -> GroupStampView {
+    GroupStampView {
+        epoch: stamp.epoch,
+        epochs_before: stamp.epochs_before,
+        version: stamp.version,
+        primary: stamp.primary,
+        digest: stamp.digest,
+    }
+}
+
 fn stamp(view: GroupStampView) -> GroupStamp {
     GroupStamp {
         epoch: view.epoch,
-        raised_by: view.raised_by,
+        epochs_before: view.epochs_before,
         version: view.version,
+        primary: view.primary,
         digest: view.digest,
     }
 }
@@ -50,7 +62,19 @@ impl PeerSite for PeerClient {
     async fn info(&self) -> PortResult<PeerInfo> {
         let body: PeerInfoBody = self.client.get("/v1/peer/info").await?;
         let peer = body.peer;
-        Ok(PeerInfo { site_id: peer.site_id, site_name: peer.site_name, version: peer.version })
+        let sees = peer.sees.into_iter().map(|it| SiteSeen {
+            site_id: it.site_id,
+            status: it.status,
+            reason: it.reason,
+            observed_at: it.observed_at,
+        });
+        Ok(PeerInfo {
+            site_id: peer.site_id,
+            site_name: peer.site_name,
+            version: peer.version,
+            now: peer.now,
+            sees: sees.collect(),
+        })
     }
 
     async fn put_site(&self, handover: &SiteHandover) -> PortResult<()> {
@@ -83,6 +107,50 @@ impl PeerSite for PeerClient {
         Ok(stamp(body.stamp))
     }
 
+    async fn document(&self, group: GroupId) -> PortResult<GroupDocument> {
+        let path = format!("/v1/peer/groups/{group}/document");
+        let body: PeerGroupBody = self.client.get(&path).await?;
+        Ok(body.document)
+    }
+
+    async fn group_stamps(&self, with: SiteId) -> PortResult<Vec<(GroupId, GroupStamp)>> {
+        let body: GroupStampsBody =
+            self.client.get(&format!("/v1/peer/sites/{with}/groups")).await?;
+        Ok(body.stamps.into_iter().map(|it| (it.group_id, stamp(it.stamp))).collect())
+    }
+
+    async fn force_group(
+        &self,
+        document: &GroupDocument,
+        instead_of: Option<&GroupStamp>,
+    ) -> PortResult<GroupStamp> {
+        let path = format!("/v1/peer/groups/{}/forced", document.group.id);
+        let instead_of = instead_of.cloned().map(view);
+        let body = PeerForcedGroupBody { document: document.clone(), instead_of };
+        let answer = self.client.put(&path, &body).await?;
+        let body: GroupStampBody = self.client.read(&answer)?;
+        Ok(stamp(body.stamp))
+    }
+
+    async fn claim(&self, group: GroupId, request: &ClaimRequest) -> PortResult<ClaimAnswer> {
+        let path = format!("/v1/peer/groups/{group}/claim/{}", request.operation_id);
+        let body = PeerClaimBody { holder_site_id: request.holder_site_id };
+        let answer = self.client.put(&path, &body).await?;
+        let ClaimBody { claim } = self.client.read(&answer)?;
+        Ok(ClaimAnswer {
+            granted: claim.granted,
+            operation_id: claim.operation_id,
+            holder_site_id: claim.holder_site_id,
+            reason: claim.reason,
+            stamp: claim.stamp.map(stamp),
+        })
+    }
+
+    async fn release_claim(&self, group: GroupId, operation: OperationId) -> PortResult<()> {
+        let path = format!("/v1/peer/groups/{group}/claim/{operation}");
+        gone(self.client.delete(&path).await.map_err(PortError::from))
+    }
+
     async fn delete_group(&self, group: GroupId) -> PortResult<()> {
         gone(self.client.delete(&format!("/v1/peer/groups/{group}")).await.map_err(PortError::from))
     }
@@ -103,11 +171,20 @@ impl PeerSite for PeerClient {
         Ok(self.client.put(&path, &body).await.map(drop)?)
     }
 
-    async fn put_operation(&self, project: &ProjectId, record: &Value) -> PortResult<()> {
-        let id = record.get("id").and_then(Value::as_str).unwrap_or_default();
-        let path = format!("/v1/peer/operations/{}", segment(id));
-        let body = PeerOperationBody { project_id: project.clone(), record: record.clone() };
-        Ok(self.client.put(&path, &body).await.map(drop)?)
+    async fn put_operation(
+        &self,
+        operation: OperationId,
+        piece: &OperationPiece,
+    ) -> PortResult<u64> {
+        let body = PeerOperationBody {
+            project_id: piece.project_id.clone(),
+            record: piece.record.clone(),
+            plan: piece.plan.clone(),
+            entries: piece.entries.clone(),
+        };
+        let answer = self.client.put(&format!("/v1/peer/operations/{operation}"), &body).await?;
+        let body: PeerJournalBody = self.client.read(&answer)?;
+        Ok(body.last_seq)
     }
 }
 

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use protector_api_types::{ActionParamsBody, PolicySet, SiteCreate};
 use protector_client::{OperationQuery, PeerClient, ProtectorClient, TokenSource};
 use protector_http::{Client, RouterTransport, UpstreamKind};
-use protector_ports::{PeerSite, PortError, PortResult, SiteHandover};
+use protector_ports::{OperationPiece, PeerSite, PortError, PortResult, SiteHandover};
 use protector_types::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -313,7 +313,7 @@ async fn secrets_are_sent_where_they_belong() {
 
 #[tokio::test]
 async fn the_peer_is_called_on_its_own_paths() {
-    let world = World::answering(&[(204, json!({}))]);
+    let world = World::answering(&[(200, json!({"last_seq": 3}))]);
     let peer = world.peer();
     let now: DateTime<Utc> = "2025-11-03T10:00:00Z".parse().unwrap();
     let mapping = TenantMapping {
@@ -338,7 +338,14 @@ async fn the_peer_is_called_on_its_own_paths() {
     peer.delete_tenant_mapping(&mapping).await.unwrap();
     peer.put_array_token(GroupId(id(6)), SiteId(id(11)), &"t".into()).await.unwrap();
     assert_eq!(world.last().body, json!({"token": "t"}));
-    peer.put_operation(&"p".into(), &json!({"id": format!("op-{}", id(1))})).await.unwrap();
+    let operation: OperationId = format!("op-{}", id(1)).parse().unwrap();
+    let piece = OperationPiece {
+        project_id: "p".into(),
+        record: json!({"id": operation}),
+        plan: None,
+        entries: vec![json!({"seq": 3})],
+    };
+    assert_eq!(peer.put_operation(operation, &piece).await, Ok(3));
     assert_eq!(world.last().body["project_id"], "p");
     peer.delete_group(GroupId(id(6))).await.unwrap();
     assert_eq!(

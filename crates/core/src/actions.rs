@@ -106,6 +106,14 @@ impl Core {
                 self.ask(caller, project, id, request).await.map(ActionAnswer::operation)
             }
             Action::ResetStatus => self.reset_status(caller, project, id, &request.params).await,
+            Action::Takeover => {
+                let taken = self.take_over(caller, project, id, request.params.force).await;
+                taken.map(ActionAnswer::operation)
+            }
+            Action::ReleaseQuarantine => {
+                let detail = Box::new(self.release_quarantine(project, id).await?);
+                Ok(ActionAnswer::Group { detail, warnings: Vec::new() })
+            }
             _ => self
                 .start_operation(caller, project, id, request)
                 .await
@@ -192,9 +200,14 @@ impl Core {
                 _ => None,
             },
         };
-        let accepted =
-            self.store.insert_and_claim_group(&new, &gate).await.map_err(errors::store)?;
-        match accepted {
+        let group = &ready.document.group;
+        let needs_peer = self.needs_peer(&start, group).await?;
+        self.claim_for(&ready.document, ready.id, needs_peer).await?;
+        let accepted = self.store.insert_and_claim_group(&new, &gate).await.map_err(errors::store);
+        if !matches!(accepted, Ok(Accepted::New { .. })) {
+            self.release_later(group, ready.id).await;
+        }
+        match accepted? {
             Accepted::Replayed(row) => Ok(record(row)),
             Accepted::New { operation, .. } => {
                 tracing::info!(operation = %operation.id, group = %id, user = %caller.user_id, "operation accepted");

@@ -365,7 +365,7 @@ impl Core {
         let core = self.clone();
         tokio::spawn(async move {
             core.push_soon(group).await;
-            if let Err(error) = core.push_operation(operation).await {
+            if let Err(error) = core.stream_operation(operation).await {
                 tracing::info!(%operation, %error, "the peer was not told; the outbox repeats the document");
             }
         });

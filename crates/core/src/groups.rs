@@ -134,7 +134,8 @@ impl Core {
             failover_count: 0,
             last_replication_at: None,
             version: 1,
-            epoch: Epoch { number: 1, raised_by: local },
+            epoch: Epoch { number: 1, raised_by: local, raised_in: None },
+            epochs_before: Vec::new(),
             current_operation_id: None,
             active_test_operation_id: None,
             quarantine: None,
@@ -260,7 +261,18 @@ impl Core {
         change: GroupChange,
         if_match: Option<u64>,
     ) -> Result<GroupDetail, Refusal> {
-        let mut group = self.changeable(project, id, if_match).await?;
+        let change_under_way = self.begin_change(project, id, if_match).await?;
+        let changed = self.write_group(change_under_way.group.clone(), change).await;
+        self.end_change(change_under_way, changed.is_ok()).await;
+        changed?;
+        self.group(project, id).await
+    }
+
+    async fn write_group(
+        &self,
+        mut group: ProtectionGroup,
+        change: GroupChange,
+    ) -> Result<(), Refusal> {
         let version = group.version;
         if let Some(name) = change.name {
             if name.trim().is_empty() {
@@ -283,12 +295,10 @@ impl Core {
                 *field = new;
             }
         }
-        self.store.update_group(&group, version).await.map_err(errors::store)?;
-        self.push_soon(id).await;
-        self.group(project, id).await
+        self.store.update_group(&group, version).await.map_err(errors::store).map(drop)
     }
 
-    /// A group that may be changed now: not busy, not quarantined, peer reachable, version as the caller knows it.
+    /// A group that may be changed now: not busy, not quarantined, version as the caller knows it.
     pub(crate) async fn changeable(
         &self,
         project: &ProjectId,
@@ -317,8 +327,6 @@ impl Core {
                 format!("The group is read-only at this site: {reason}"),
             ));
         }
-        let local = self.store.own_site_id().await.map_err(errors::store)?;
-        self.require_peer(group.other_site(local)).await?;
         Ok(group)
     }
 
@@ -332,7 +340,14 @@ impl Core {
         id: GroupId,
         if_match: Option<u64>,
     ) -> Result<(), Refusal> {
-        let group = self.changeable(project, id, if_match).await?;
+        let change = self.begin_change(project, id, if_match).await?;
+        let deleted = self.delete_claimed(&change.group).await;
+        // Both claims went with the group; after a refusal they are given back.
+        self.end_change(change, false).await;
+        deleted
+    }
+
+    async fn delete_claimed(&self, group: &ProtectionGroup) -> Result<(), Refusal> {
         if group.status != GroupStatus::Active {
             return Err(Refusal::new(
                 Code::GroupWrongState,
@@ -350,15 +365,15 @@ impl Core {
                 format!("Drill {drill} is open; run test_cleanup first"),
             ));
         }
-        self.release_array_group(&group).await?;
+        self.release_array_group(group).await?;
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         let peer = self
             .fabric
             .peer(group.other_site(local))
             .await
             .map_err(|_| Refusal::peer_unreachable())?;
-        peer.delete_group(id).await.map_err(|_| Refusal::peer_unreachable())?;
-        self.store.delete_group(id, Some(group.version)).await.map_err(errors::store)
+        peer.delete_group(group.id).await.map_err(|_| Refusal::peer_unreachable())?;
+        self.store.delete_group(group.id, Some(group.version)).await.map_err(errors::store)
     }
 
     /// Deletes a group of which the other site is lost for good, at this site alone, whatever its status: nobody is asked

@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod admission;
+pub mod claims;
 mod controls;
 mod earlier;
 mod errors;
@@ -17,10 +18,17 @@ pub mod peer;
 pub mod planner;
 pub mod policies;
 pub mod preview;
+pub mod quarantine;
+mod reach;
 pub mod reset;
 pub mod service;
 pub mod sites;
+pub mod streams;
+pub mod sync;
+pub mod sync_force;
+pub mod takeover;
 pub mod tenant_mappings;
+pub mod two_sites;
 mod validation;
 
 /// The newest microversion of our API.

@@ -29,8 +29,15 @@ impl Core {
         id: GroupId,
         server: &str,
     ) -> Result<Member, Refusal> {
-        let group = self.changeable(project, id, None).await?;
-        let primary = self.primary(&group).await?;
+        let change = self.begin_change(project, id, None).await?;
+        let done = self.add_claimed(&change.group, server).await;
+        self.end_change(change, done.is_ok()).await;
+        done
+    }
+
+    async fn add_claimed(&self, group: &ProtectionGroup, server: &str) -> Result<Member, Refusal> {
+        let id = group.id;
+        let primary = self.primary(group).await?;
         let server = facts::find_server(primary.cloud.as_ref(), server).await?;
         let other = self
             .store
@@ -52,13 +59,12 @@ impl Core {
                 ),
             ));
         }
-        let member = self.observe_member(&group, &primary, MemberId::generate(), &server).await?;
-        self.join_array_group(&group, &primary, &member).await?;
+        let member = self.observe_member(group, &primary, MemberId::generate(), &server).await?;
+        self.join_array_group(group, &primary, &member).await?;
         if let Err(error) = self.store.insert_member(&member, group.version).await {
-            self.leave_array_group(&group, &primary, &member).await;
+            self.leave_array_group(group, &primary, &member).await;
             return Err(errors::store(error));
         }
-        self.push_soon(id).await;
         Ok(member)
     }
 
@@ -189,12 +195,24 @@ impl Core {
         id: GroupId,
         member: MemberId,
     ) -> Result<(), Refusal> {
-        let group = self.changeable(project, id, None).await?;
-        let member = self.member(project, id, member).await?;
-        let primary = self.primary(&group).await?;
+        let change = self.begin_change(project, id, None).await?;
+        let done = match self.member(project, id, member).await {
+            Ok(member) => self.remove_claimed(&change.group, &member).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.end_change(change, done.is_ok()).await;
+        done
+    }
+
+    async fn remove_claimed(
+        &self,
+        group: &ProtectionGroup,
+        member: &Member,
+    ) -> Result<(), Refusal> {
+        let primary = self.primary(group).await?;
         if let Some(array) = &primary.array {
             array
-                .remove_from_group(&group.array_group_name(), &array_volumes(&member, primary.site))
+                .remove_from_group(&group.array_group_name(), &array_volumes(member, primary.site))
                 .await
                 .map_err(|e| {
                     Refusal::new(
@@ -203,8 +221,10 @@ impl Core {
                     )
                 })?;
         }
-        self.store.delete_member(id, member.id, group.version).await.map_err(errors::store)?;
-        self.push_soon(id).await;
+        self.store
+            .delete_member(group.id, member.id, group.version)
+            .await
+            .map_err(errors::store)?;
         Ok(())
     }
 
@@ -218,13 +238,24 @@ impl Core {
         id: GroupId,
         member: MemberId,
     ) -> Result<Member, Refusal> {
-        let group = self.changeable(project, id, None).await?;
-        let old = self.member(project, id, member).await?;
-        let primary = self.primary(&group).await?;
-        let fresh = self.reobserve(&group, &primary, &old).await?;
-        self.join_array_group(&group, &primary, &fresh).await?;
+        let change = self.begin_change(project, id, None).await?;
+        let done = match self.member(project, id, member).await {
+            Ok(old) => self.refresh_claimed(&change.group, &old).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.end_change(change, done.is_ok()).await;
+        done
+    }
+
+    async fn refresh_claimed(
+        &self,
+        group: &ProtectionGroup,
+        old: &Member,
+    ) -> Result<Member, Refusal> {
+        let primary = self.primary(group).await?;
+        let fresh = self.reobserve(group, &primary, old).await?;
+        self.join_array_group(group, &primary, &fresh).await?;
         self.store.update_member(&fresh, group.version).await.map_err(errors::store)?;
-        self.push_soon(id).await;
         Ok(fresh)
     }
 

@@ -37,14 +37,27 @@ impl Core {
         id: GroupId,
         new: NewPolicy,
     ) -> Result<ReplicationPolicy, Refusal> {
-        let group = self.changeable(project, id, None).await?;
-        check(&group, &new)?;
-        let (source, target) = self.sides(&group, &new).await?;
+        let change = self.begin_change(project, id, None).await?;
+        let done = self.set_policy_claimed(project, &change.group, new).await;
+        // It was pushed already: the peer keeps tokens only of groups that it knows.
+        self.end_change(change, false).await;
+        done
+    }
+
+    async fn set_policy_claimed(
+        &self,
+        project: &ProjectId,
+        group: &ProtectionGroup,
+        new: NewPolicy,
+    ) -> Result<ReplicationPolicy, Refusal> {
+        let id = group.id;
+        check(group, &new)?;
+        let (source, target) = self.sides(group, &new).await?;
         check_link(&source, &target).await?;
-        let fresh = self.reobserve_all(&group, &source.array).await?;
+        let fresh = self.reobserve_all(group, &source.array).await?;
         let volumes: Vec<String> =
             fresh.iter().flat_map(|m| members::array_volumes(m, source.site)).collect();
-        self.prepare_array_group(&group, &new, &source, &target, &volumes).await?;
+        self.prepare_array_group(group, &new, &source, &target, &volumes).await?;
         let policy = ReplicationPolicy {
             array_urls: BTreeMap::from([
                 (source.site, source.url.clone()),
@@ -70,7 +83,7 @@ impl Core {
         self.mark_replicating(project, id).await?;
         // The document first: the peer keeps tokens only of groups that it knows.
         self.push_soon(id).await;
-        self.hand_tokens_over(&group, [&source, &target]).await;
+        self.hand_tokens_over(group, [&source, &target]).await;
         Ok(policy)
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use protector_ports::{Server, ServerFilter};
 use protector_types::{
-    Action, Code, Epoch, Fence, GroupDocument, GroupId, GroupStatus, Member, OperationId,
+    Action, Code, Fence, GroupDocument, GroupId, GroupStatus, Member, OperationId,
     ProjectId, ProtectionGroup, Reason, Refusal, ReplicationStatus, SiteId,
 };
 use protector_workflow::{Journal as _, State};
@@ -270,13 +270,15 @@ impl Core {
         if !proof.at_current {
             proof.warnings.push(self.age_of_what_remains(document).await);
             let raised_by = self.store.own_site_id().await.map_err(errors::store)?;
-            group.epoch = Epoch { number: group.epoch.number + 1, raised_by };
-            group.current_primary_site_id = primary;
+            group.raise_epoch(primary, raised_by, OperationId::generate());
             group.replication_status = ReplicationStatus::Unknown;
-            group.quarantine = None;
         }
         group.status = proof.status;
         let stored = self.store.update_group(&group, group.version).await.map_err(errors::store)?;
+        if !proof.at_current {
+            let lifted = self.store.change_site_facts(group.id, |facts| facts.quarantine = None);
+            lifted.await.map_err(errors::store)?;
+        }
         let mut fences = self.store.fences(group.id).await.map_err(errors::store)?;
         fences.extend(self.fences_left(document, primary).await?);
         for fence in fences.into_iter().filter(|fence| fence.site_id == primary) {

@@ -8,7 +8,7 @@ use protector_store::Store;
 use protector_types::{Clock, OperationId};
 use tokio::sync::broadcast;
 
-use crate::{Planner, preview::Remembered};
+use crate::{Planner, claims::ClaimWatch, preview::Remembered};
 
 /// So many rings may wait for a slow listener; who misses some looks at everything.
 const BELL_DEPTH: usize = 64;
@@ -22,6 +22,7 @@ pub struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     bell: broadcast::Sender<OperationId>,
     pub(crate) previews: Arc<Mutex<Remembered>>,
+    pub(crate) claims: Arc<ClaimWatch>,
 }
 
 impl Core {
@@ -33,7 +34,15 @@ impl Core {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let bell = broadcast::Sender::new(BELL_DEPTH);
-        Self { store, fabric, planner, clock, bell, previews: Arc::default() }
+        Self {
+            store,
+            fabric,
+            planner,
+            clock,
+            bell,
+            previews: Arc::default(),
+            claims: Arc::default(),
+        }
     }
 
     /// Rung for an operation that is new or of which a person asked something: an engine in this process hears it at

@@ -180,6 +180,11 @@ impl Core {
             Ok(identity) => verdict(identity.whoami().await.err()),
             Err(error) => verdict(Some(error)),
         };
+        // The cloud answers; its Protector may not, or not as it should.
+        let (status, reason) = match (status, site.is_local, self.store.own_site_id().await) {
+            (SiteStatus::Active, false, Ok(local)) => self.peer_verdict(site.id, local).await,
+            _ => (status, reason),
+        };
         if let Err(error) = self.store.observe_site(site.id, status, reason.as_deref()).await {
             tracing::warn!(site = %site.name, %error, "the site's status could not be recorded");
         }

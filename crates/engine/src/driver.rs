@@ -2,17 +2,22 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use protector_core::{sync::is_forced, takeover::was_taken_over};
 use protector_store::{NewRequest, Scope, StoreError};
-use protector_types::{Code, DomainEffect, OperationId, OperationStatus, Refusal};
+use protector_types::{Code, DomainEffect, GroupId, OperationId, OperationStatus, Refusal};
 use protector_workflow::{
-    Ask, Control, Definition, DynStep, EntryKind, Executor, ExecutorConfig, Journal, Lease, Mode,
-    NewEntry, Plan, RunEnd, State,
+    Ask, Control, Definition, DynStep, EntryKind, Executor, ExecutorConfig, Gate, Journal, Lease,
+    Mode, NewEntry, Plan, RunEnd, State,
 };
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::{Engine, rung};
+use crate::{
+    Engine,
+    leave::{self, PeerGate},
+    rung,
+};
 
 /// One operation in this engine's hands.
 pub(crate) struct Driver {
@@ -40,14 +45,46 @@ impl Driver {
             self.engine.core.bell(),
             stop.clone(),
         )));
-        let end = self.execute(&lease, Wire { sender, controls }).await;
+        let end = match self.gate().await {
+            Ok((gate, group, look_first)) => {
+                // Ends with this driver too: a claim without one must die.
+                let _leave = AbortOnDropHandle::new(tokio::spawn(leave::renew(
+                    self.engine.clone(),
+                    (self.operation, group),
+                    gate.clone(),
+                    lease.clone(),
+                    stop.clone(),
+                )));
+                self.execute(&lease, (gate, look_first), Wire { sender, controls }).await
+            }
+            Err(end) => end,
+        };
         stop.cancel();
         let _ = heart.await;
         self.after(&end).await;
         self.operation
     }
 
-    async fn execute(&self, lease: &Lease, mut wire: Wire) -> RunEnd {
+    /// The gate to the other site, the operation's group, and whether each step is looked for first.
+    async fn gate(&self) -> Result<(Arc<PeerGate>, GroupId, bool), RunEnd> {
+        let core = &self.engine.core;
+        let lost = |error: StoreError| RunEnd::JournalLost(error.to_string());
+        let row = core.store().operation(&Scope::System, self.operation).await.map_err(lost)?;
+        let group = core.store().group(&Scope::System, row.group_id).await.map_err(lost)?;
+        let local = core.store().own_site_id().await.map_err(lost)?;
+        let held_back = core.is_held_back(&group).await.map_err(lost)?;
+        let free = held_back || is_forced(row.operation_type, &row.params);
+        let clock = self.engine.clock().clone();
+        let gate = Arc::new(PeerGate::new(free, group.other_site(local), clock));
+        Ok((gate, group.id, was_taken_over(&row.params)))
+    }
+
+    async fn execute(
+        &self,
+        lease: &Lease,
+        (gate, look_first): (Arc<PeerGate>, bool),
+        mut wire: Wire,
+    ) -> RunEnd {
         let plan = match self.plan(lease, &mut wire).await {
             Ok(plan) => Arc::new(plan),
             Err(end) => return end,
@@ -69,7 +106,11 @@ impl Driver {
             clock: self.engine.clock().clone(),
             hook: self.engine.hook.clone(),
             scope: self.engine.scope.clone(),
-            config: ExecutorConfig::default(),
+            config: ExecutorConfig {
+                gate: Gate::new(gate),
+                look_first,
+                ..ExecutorConfig::default()
+            },
             engine: self.engine.id.clone(),
         };
         executor.run(plan, wire.controls).await
@@ -235,10 +276,27 @@ impl Driver {
         if matches!(end, RunEnd::Ended(_) | RunEnd::Parked(_)) {
             self.tell_peer().await;
         }
+        if matches!(end, RunEnd::Ended(_)) {
+            self.free_claims().await;
+        }
         if let Err(error) =
             self.engine.core.store().release(self.operation, &self.engine.id, self.fence).await
         {
             tracing::warn!(operation = %self.operation, %error, "not released; it will be taken over when the lease ends");
+        }
+    }
+
+    async fn free_claims(&self) {
+        let core = &self.engine.core;
+        let group = async {
+            let row = core.store().operation(&Scope::System, self.operation).await?;
+            core.store().group(&Scope::System, row.group_id).await
+        };
+        match group.await {
+            Ok(group) => core.release_both(&group, self.operation).await,
+            Err(error) => {
+                tracing::warn!(operation = %self.operation, %error, "claims not given back; they will die")
+            }
         }
     }
 
@@ -253,7 +311,7 @@ impl Driver {
             }
         };
         let (document, record) =
-            tokio::join!(core.push_group(group), core.push_operation(self.operation));
+            tokio::join!(core.push_group(group), core.stream_operation(self.operation));
         for error in [document.err(), record.err()].into_iter().flatten() {
             tracing::warn!(operation = %self.operation, %error, "the peer was not told how it ended");
         }

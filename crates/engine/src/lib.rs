@@ -4,6 +4,7 @@
 pub mod claims;
 pub mod config;
 pub mod driver;
+mod leave;
 pub mod reconcilers;
 
 use std::{collections::HashMap, sync::Arc};

@@ -9,13 +9,19 @@ use crate::Engine;
 
 /// Documents pushed in one go.
 const PUSH_BATCH: u64 = 50;
+/// Operations streamed in one go.
+const STREAM_BATCH: u64 = 50;
 
 /// Runs all reconcilers until `shutdown`.
 pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
     tokio::join!(
         every(&engine, engine.config.push_interval, &shutdown, || push_documents(&engine)),
+        every(&engine, engine.config.stream_interval, &shutdown, || stream_operations(&engine)),
         every(&engine, engine.config.observe_interval, &shutdown, || observe_sites(&engine)),
         every(&engine, engine.config.kept_interval, &shutdown, || engine.core.expire_kept()),
+        look_at_peers(&engine, &shutdown),
+        every(&engine, engine.config.heartbeat, &shutdown, || drop_dead_claims(&engine)),
+        every(&engine, engine.config.quarantine_interval, &shutdown, || tend_quarantines(&engine)),
         every(&engine, engine.config.heartbeat, &shutdown, || beat(&engine)),
     );
 }
@@ -47,6 +53,45 @@ async fn push_documents(engine: &Engine) {
         if let Err(error) = engine.core.push_group(row.group_id).await {
             tracing::info!(group = %row.group_id, %error, "the peer has not taken the document; will be repeated");
         }
+    }
+}
+
+/// Records, plans and journals go to the peer as they grow.
+async fn stream_operations(engine: &Engine) {
+    if let Err(error) = engine.core.stream_operations(STREAM_BATCH).await {
+        tracing::warn!(%error, "cannot look for operations that the peer does not have");
+    }
+}
+
+/// Newer copies at a peer are taken or obeyed: at once when this engine starts, then periodically, so that a site that
+/// comes back learns by itself who is the primary.
+async fn look_at_peers(engine: &Engine, shutdown: &CancellationToken) {
+    loop {
+        if let Ok(sites) = engine.core.list_sites(PageRequest::default()).await {
+            for site in sites.items.iter().filter(|site| !site.is_local) {
+                if let Err(error) = engine.core.look_at_peer(site.id).await {
+                    tracing::info!(site = %site.name, %error, "the peer cannot be looked at; tried again");
+                }
+            }
+        }
+        tokio::select! {
+            () = engine.clock().sleep(engine.config.look_interval) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Claims that nobody renews any more, by this engine's own clock.
+async fn drop_dead_claims(engine: &Engine) {
+    if let Err(error) = engine.core.drop_dead_claims().await {
+        tracing::warn!(%error, "cannot look at claims");
+    }
+}
+
+/// Quarantined groups: what ran here is made safe, or put back.
+async fn tend_quarantines(engine: &Engine) {
+    if let Err(error) = engine.core.tend_quarantines().await {
+        tracing::warn!(%error, "cannot tend quarantined groups");
     }
 }
 

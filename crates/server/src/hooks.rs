@@ -76,7 +76,10 @@ impl Transport for HookedTransport {
         deadline: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
         let effect = !matches!(*request.method(), Method::GET | Method::HEAD);
-        if !effect {
+        // What beats by the clock comes at no fixed place: a sweep that counts would not end.
+        let path = request.uri().path();
+        let beats = path.contains("/claim/") || path.starts_with("/v1/peer/operations/");
+        if !effect || beats {
             return self.inner.send(request, deadline).await;
         }
         let path = request.uri().path().to_owned();

@@ -183,3 +183,18 @@ entity!(
         body: String,
     }
 );
+entity!(
+    /// Outside the document: what this site knows of a group for itself.
+    site_fact = "site_facts" {
+        #[sea_orm(primary_key, auto_increment = false)] group_id: String,
+        body: String,
+    }
+);
+entity!(
+    /// How far an operation's journal has come to the other site.
+    stream = "operation_streams" {
+        #[sea_orm(primary_key, auto_increment = false)] operation_id: String,
+        acked_seq: i64,
+        status: String,
+    }
+);

@@ -22,12 +22,14 @@ pub use error::{Conflict, StoreError};
 pub use page::{Page, PageRequest};
 pub use repo::{
     claims::GroupClaim,
+    documents::FactsChange,
     engines::EngineRow,
     groups::GroupFilter,
     leases::Claimable,
     operations::{Accepted, GroupGate, NewOperation, OperationFilter, OperationRow},
     outbox::OutboxRow,
     requests::{NewRequest, Requested},
+    streams::StreamDue,
 };
 pub use scope::Scope;
 pub use vault::{Vault, VaultError};

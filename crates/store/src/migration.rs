@@ -311,6 +311,20 @@ const TABLES: &[TableDdl] = &[
         key: &["member_id", "site_id"],
         parent: GROUP,
     },
+    TableDdl {
+        migration: "m0031_site_facts",
+        table: "site_facts",
+        columns: &[must("group_id", Word), must("body", Text)],
+        key: &["group_id"],
+        parent: GROUP,
+    },
+    TableDdl {
+        migration: "m0032_operation_streams",
+        table: "operation_streams",
+        columns: &[must("operation_id", Word), must("acked_seq", Count), must("status", Word)],
+        key: &["operation_id"],
+        parent: Some(("operation_id", "operations", "id")),
+    },
 ];
 
 const fn index(

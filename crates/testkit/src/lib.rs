@@ -5,6 +5,7 @@ pub mod expect;
 pub mod harness;
 pub mod inventory;
 pub mod process;
+pub mod simulation;
 pub mod sweep;
 pub mod two_sites;
 

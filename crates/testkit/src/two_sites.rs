@@ -8,10 +8,10 @@ use protector_demo::{
     rest::text,
     tenant::{self, AppServer, AppShape},
 };
-use protector_server::{EngineConfig, Roles, hooks::shared_clock};
+use protector_server::{EngineConfig, Protector, Roles, hooks::shared_clock};
 use protector_sim::cloud::Profile;
 use protector_types::Clock;
-use protector_workflow::SystemClock;
+use protector_workflow::{NoHook, SystemClock};
 use serde_json::Value;
 
 use crate::{Inventory, process::EngineProcess};
@@ -60,6 +60,15 @@ impl TwoSites {
     /// # Errors
     /// What could not be brought up.
     pub async fn start(seed: u64, speed: f64) -> anyhow::Result<Self> {
+        // Boxed: the layouts of tests that start this way are deep enough already.
+        Box::pin(Self::start_with(seed, speed, Roles { api: true, engine: false })).await
+    }
+
+    /// The same with these services of both Protectors in this process.
+    ///
+    /// # Errors
+    /// What could not be brought up.
+    pub async fn start_with(seed: u64, speed: f64, roles: Roles) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("protector-two-sites-")
             .tempdir()
@@ -78,8 +87,7 @@ impl TwoSites {
             engine: EngineConfig::default(),
             room_for: (SERVERS as u32, 2),
         };
-        let api_only = Roles { api: true, engine: false };
-        let stage = Stage::start_with(options, [api_only; 2]).await?;
+        let stage = Stage::start_with(options, [roles; 2]).await?;
         let shape = AppShape { servers: SERVERS as u32, volumes_per_server: None };
         let servers = tenant::build(&stage, shape).await.context("the application")?;
         let protected = protect::protect(&stage, &servers).await.context("protection")?;
@@ -140,6 +148,22 @@ impl TwoSites {
         let (api, project) = (&self.stage.sites[at].api_url, &self.protected.projects[at]);
         let url = format!("{api}/v1/{project}/protection-groups/{}", self.protected.group_id);
         Ok(self.tenants[at].get(&url).await?["protection_group"].take())
+    }
+
+    /// A site's Protector on its database, without services: what an operator's tool would see. It runs beside the real
+    /// one.
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub async fn beside(&self, at: usize) -> anyhow::Result<Protector> {
+        let config = self.stage.sites[at].config.clone();
+        Protector::assemble(config, self.stage.clock.clone(), Arc::new(NoHook)).await
+    }
+
+    /// The address of the group at a site.
+    pub fn group_url(&self, at: usize) -> String {
+        let (api, project) = (&self.stage.sites[at].api_url, &self.protected.projects[at]);
+        format!("{api}/v1/{project}/protection-groups/{}", self.protected.group_id)
     }
 
     /// Waits until both sites show the same version of the group (at most `patience` of real time); gives both records.

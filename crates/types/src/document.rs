@@ -12,14 +12,21 @@ use crate::{
 };
 
 /// A per-group counter of changes of primary with the site that raised it: the fencing token.
-/// The same number from two sites is a conflict, whatever the versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The same number raised twice is a conflict, whatever the versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Epoch {
     /// Counts changes of primary.
     pub number: u64,
     /// Who raised it.
     pub raised_by: SiteId,
+    /// In which operation; `None` for the first. A site whose database was restored from an old copy may raise a
+    /// number twice: this tells the two apart.
+    #[serde(default)]
+    pub raised_in: Option<OperationId>,
 }
+
+/// So many earlier epochs a document carries: two copies that went apart are told for as long.
+const EPOCHS_KEPT: usize = 32;
 
 /// The five mappings that a group may carry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,11 +82,15 @@ pub struct ProtectionGroup {
     pub version: u64,
     /// The fencing token.
     pub epoch: Epoch,
+    /// The epochs that it went through, oldest first.
+    #[serde(default)]
+    pub epochs_before: Vec<Epoch>,
     /// The operation that holds the group.
     pub current_operation_id: Option<OperationId>,
     /// The open drill.
     pub active_test_operation_id: Option<OperationId>,
-    /// Why the group is read-only at this site.
+    /// Why the group is read-only at this site. A fact of the site, not of the document: it does not travel.
+    #[serde(skip)]
     pub quarantine: Option<String>,
     /// Copies that are kept on purpose, until the retention passes.
     #[serde(default)]
@@ -119,6 +130,15 @@ impl ProtectionGroup {
             }
             *mapping = turned;
         }
+    }
+
+    /// Names the primary under a new epoch.
+    pub fn raise_epoch(&mut self, primary: SiteId, raised_by: SiteId, raised_in: OperationId) {
+        self.epochs_before.push(self.epoch);
+        let surplus = self.epochs_before.len().saturating_sub(EPOCHS_KEPT);
+        self.epochs_before.drain(..surplus);
+        self.epoch = Epoch { number: self.epoch.number + 1, raised_by, raised_in: Some(raised_in) };
+        self.current_primary_site_id = primary;
     }
 
     /// The site that a failover would move to.

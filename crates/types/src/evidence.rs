@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::{GroupId, KeptCopy, OperationId};
+use crate::{Fence, GroupId, KeptCopy, MemberId, OperationId};
 
 /// What a committed record says of an effect: a journal entry, or, for the one thing that is made outside operations (the
 /// array's protection group of a group), the group's own record.
@@ -18,12 +18,19 @@ enum Source {
     Journal { operation: OperationId, step: String, seq: u64 },
     GroupRecord { group: GroupId, version: u64 },
     KeptRecord { operation: OperationId, copy: Uuid },
+    FenceRecord { member: MemberId, epoch: u64 },
 }
 
 impl Evidence {
     /// For `workflow` alone: the entry `seq` of `operation` is the intent of `step`.
     pub fn from_journal(operation: OperationId, step: &str, seq: u64) -> Self {
         Self(Source::Journal { operation, step: step.to_owned(), seq })
+    }
+
+    /// The stored record of a fence: covers the connections that are in it, nothing else. Only for a record that is
+    /// committed.
+    pub fn of_fence_record(fence: &Fence) -> Self {
+        Self(Source::FenceRecord { member: fence.member_id, epoch: fence.epoch })
     }
 
     /// The stored record of a group that is being deleted: covers its own array protection group, nothing else.
@@ -49,6 +56,9 @@ impl fmt::Display for Evidence {
             }
             Source::KeptRecord { operation, copy } => {
                 write!(f, "{operation}, which kept copy {copy}")
+            }
+            Source::FenceRecord { member, epoch } => {
+                write!(f, "fence record of member {member} in epoch {epoch}")
             }
         }
     }

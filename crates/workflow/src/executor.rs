@@ -6,7 +6,7 @@ use protector_types::{Clock, OperationId, OperationStatus};
 use tokio::sync::mpsc;
 
 use crate::{
-    CallScope, Definition, EntryKind, FaultHook, Journal, Lease, Mode, Plan, Request, State,
+    CallScope, Definition, EntryKind, FaultHook, Gate, Journal, Lease, Mode, Plan, Request, State,
     commit,
     run::{Batch, Run},
 };
@@ -34,6 +34,10 @@ pub struct ExecutorConfig {
     /// After [`Control::Release`]: how long calls under way may take to answer before they are dropped. What is
     /// dropped stays started in the journal, and the next engine looks for it.
     pub drain: Duration,
+    /// Which steps may begin.
+    pub gate: Gate,
+    /// Look for each step before it runs for the first time: the journal may lag behind what was done (takeover).
+    pub look_first: bool,
 }
 
 impl Default for ExecutorConfig {
@@ -44,6 +48,8 @@ impl Default for ExecutorConfig {
             unattended_attempts: 3,
             undo_takeovers: 10,
             drain: Duration::from_secs(25),
+            gate: Gate::default(),
+            look_first: false,
         }
     }
 }

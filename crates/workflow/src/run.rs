@@ -15,8 +15,8 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Cause, Control, Decision, DynStep, EntryKind, Executor, Mode, NewEntry, OnFailure, RunEnd,
-    State, StepCx, StepError, StepState,
+    Cause, Control, Decision, DynStep, EntryKind, Executor, Gate, Mode, NewEntry, OnFailure,
+    RunEnd, State, StepCx, StepError, StepState,
     drive::{Drive, DriveEnd, UndoEnd},
 };
 
@@ -95,6 +95,8 @@ pub(crate) struct Run<'a> {
     all_stop: CancellationToken,
     /// Asked to let go; at this moment of the clock calls under way are dropped.
     release_at: Option<Duration>,
+    /// A step could begin, but the gate is closed.
+    is_gated: bool,
     steps: BTreeMap<String, Arc<dyn DynStep>>,
 }
 
@@ -113,6 +115,7 @@ impl<'a> Run<'a> {
             forward_stop: CancellationToken::new(),
             all_stop: CancellationToken::new(),
             release_at: None,
+            is_gated: false,
             steps: BTreeMap::new(),
         }
     }
@@ -163,6 +166,7 @@ impl<'a> Run<'a> {
                 }
             }
             () = drained => self.drop_calls(),
+            () = executor.clock.sleep(Gate::LOOK), if self.is_gated => {}
         }
         while let Ok(control) = control.try_recv() {
             self.control(control, &mut batch);
@@ -272,6 +276,7 @@ impl<'a> Run<'a> {
 
     /// Turns decisions into entries until nothing more can be decided without an outcome.
     pub fn decide_into(&mut self, batch: &mut Batch) {
+        self.is_gated = false;
         while self.release_at.is_none() {
             let room = self.executor.config.max_in_flight.saturating_sub(self.calls());
             match self.state.decide(&self.in_flight) {
@@ -283,7 +288,15 @@ impl<'a> Run<'a> {
                     self.park_unclear(batch);
                 }
                 Decision::Run(_) | Decision::Undo(_) if room == 0 => return,
-                Decision::Run(steps) => {
+                Decision::Run(mut steps) => {
+                    let plan = self.state.plan().clone();
+                    let gate = &self.executor.config.gate;
+                    let wanted = steps.len();
+                    steps.retain(|&step| gate.admits(&plan.steps[step]));
+                    self.is_gated = steps.len() < wanted;
+                    if steps.is_empty() {
+                        return;
+                    }
                     for step in steps.into_iter().take(room) {
                         self.launch_forward(step, batch);
                     }
@@ -371,7 +384,11 @@ impl<'a> Run<'a> {
                 (Ok(input), attempt, true)
             }
             // A step that an operator retries was started before: look first.
-            _ => (self.resolve(step), 1, self.state.input(step).is_some()),
+            // So is one that an engine elsewhere may have started without our knowing.
+            _ => {
+                let look = self.executor.config.look_first || self.state.input(step).is_some();
+                (self.resolve(step), 1, look)
+            }
         };
         match input {
             Ok(input) => {

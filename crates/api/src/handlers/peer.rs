@@ -3,11 +3,12 @@
 use axum::Json;
 use http::StatusCode;
 use protector_api_types::{
-    GroupStampBody, PeerArrayTokenBody, PeerFencesBody, PeerGroupBody, PeerInfoBody,
-    PeerOperationBody, PeerSiteBody, PeerTenantMappingBody, read_body,
+    ClaimBody, GroupStampBody, GroupStampsBody, PeerArrayTokenBody, PeerClaimBody, PeerFencesBody,
+    PeerForcedGroupBody, PeerGroupBody, PeerInfoBody, PeerJournalBody, PeerOperationBody,
+    PeerSiteBody, PeerTenantMappingBody, StampOfGroup, read_body,
 };
 use protector_policy::Rule;
-use protector_ports::SiteHandover;
+use protector_ports::{ClaimRequest, OperationPiece, SiteHandover};
 use protector_types::{GroupId, OperationId, SiteId, TenantMappingId};
 
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
     docs::{ChangeFails, ShowFails},
     error::ApiResult,
     extract::{
-        MappingPath, PathOf, PeerGroupPath, PeerOperationPath, PeerTokenPath, RawBody, SitePath,
+        MappingPath, PathOf, PeerClaimPath, PeerGroupPath, PeerOperationPath, PeerTokenPath,
+        RawBody, SitePath,
     },
     query::invalid,
 };
@@ -178,22 +180,114 @@ pub async fn put_fences(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes the record of an operation that the other site drives.
+/// Takes a piece of an operation that the other site drives: record, plan, journal entries.
 #[utoipa::path(
     put, path = "/v1/peer/operations/{op_id}", tag = "peer", params(PeerOperationPath),
     request_body = PeerOperationBody,
-    responses((status = 204, description = "Taken"), ChangeFails)
+    responses((status = 200, description = "How far the journal is here", body = PeerJournalBody), ChangeFails)
 )]
 pub async fn put_operation(
     call: Call,
     PathOf(path): PathOf<PeerOperationPath>,
     RawBody(bytes): RawBody,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<Json<PeerJournalBody>> {
     allow(&call)?;
     let operation: OperationId = id("Operation", &path.op_id)?;
     let body: PeerOperationBody = read_body(&bytes, call.version)?;
     let named = body.record.get("id").and_then(serde_json::Value::as_str).unwrap_or_default();
     same("record.id", operation.to_string().as_str(), named)?;
-    call.core().accept_operation(body.project_id, body.record).await?;
+    let piece = OperationPiece {
+        project_id: body.project_id,
+        record: body.record,
+        plan: body.plan,
+        entries: body.entries,
+    };
+    let last_seq = call.core().accept_operation(operation, piece).await?;
+    Ok(Json(PeerJournalBody { last_seq }))
+}
+
+/// Says what our copies of all groups are that are shared with a site.
+#[utoipa::path(
+    get, path = "/v1/peer/sites/{site_id}/groups", tag = "peer", params(SitePath),
+    responses((status = 200, description = "Our copies", body = GroupStampsBody), ShowFails)
+)]
+pub async fn group_stamps(
+    call: Call,
+    PathOf(path): PathOf<SitePath>,
+) -> ApiResult<Json<GroupStampsBody>> {
+    allow(&call)?;
+    let stamps = call.core().group_stamps(id("Site", &path.site_id)?).await?;
+    let stamps = stamps
+        .into_iter()
+        .map(|(group_id, stamp)| StampOfGroup { group_id, stamp: convert::stamp(stamp) });
+    Ok(Json(GroupStampsBody { stamps: stamps.collect() }))
+}
+
+/// Shows our whole copy of a group.
+#[utoipa::path(
+    get, path = "/v1/peer/groups/{pg_id}/document", tag = "peer", params(PeerGroupPath),
+    responses((status = 200, description = "The document", body = PeerGroupBody), ShowFails)
+)]
+pub async fn group_document(
+    call: Call,
+    PathOf(path): PathOf<PeerGroupPath>,
+) -> ApiResult<Json<PeerGroupBody>> {
+    allow(&call)?;
+    let document = call.core().group_document(id("Protection group", &path.pg_id)?).await?;
+    Ok(Json(PeerGroupBody { document }))
+}
+
+/// Takes a group's document because a person says so (`sync-force`).
+#[utoipa::path(
+    put, path = "/v1/peer/groups/{pg_id}/forced", tag = "peer", params(PeerGroupPath),
+    request_body = PeerForcedGroupBody,
+    responses((status = 200, description = "What our copy is now", body = GroupStampBody), ChangeFails)
+)]
+pub async fn force_group(
+    call: Call,
+    PathOf(path): PathOf<PeerGroupPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<Json<GroupStampBody>> {
+    allow(&call)?;
+    let group: GroupId = id("Protection group", &path.pg_id)?;
+    let body: PeerForcedGroupBody = read_body(&bytes, call.version)?;
+    same("document.group.id", group, body.document.group.id)?;
+    let instead_of = body.instead_of.map(convert::stamp_of);
+    let stamp = call.core().accept_forced_group(body.document, instead_of).await?;
+    Ok(Json(GroupStampBody { stamp: convert::stamp(stamp) }))
+}
+
+/// Takes or renews our claim on a group for an operation of the other site.
+#[utoipa::path(
+    put, path = "/v1/peer/groups/{pg_id}/claim/{op_id}", tag = "peer", params(PeerClaimPath),
+    request_body = PeerClaimBody,
+    responses((status = 200, description = "Who has the claim", body = ClaimBody), ChangeFails)
+)]
+pub async fn put_claim(
+    call: Call,
+    PathOf(path): PathOf<PeerClaimPath>,
+    RawBody(bytes): RawBody,
+) -> ApiResult<Json<ClaimBody>> {
+    allow(&call)?;
+    let group: GroupId = id("Protection group", &path.pg_id)?;
+    let operation_id: OperationId = id("Operation", &path.op_id)?;
+    let body: PeerClaimBody = read_body(&bytes, call.version)?;
+    let request = ClaimRequest { operation_id, holder_site_id: body.holder_site_id };
+    let claim = convert::claim(call.core().grant_claim(group, request).await?);
+    Ok(Json(ClaimBody { claim }))
+}
+
+/// Gives our claim on a group back.
+#[utoipa::path(
+    delete, path = "/v1/peer/groups/{pg_id}/claim/{op_id}", tag = "peer", params(PeerClaimPath),
+    responses((status = 204, description = "Free, or somebody else's"), ChangeFails)
+)]
+pub async fn delete_claim(
+    call: Call,
+    PathOf(path): PathOf<PeerClaimPath>,
+) -> ApiResult<StatusCode> {
+    allow(&call)?;
+    let group: GroupId = id("Protection group", &path.pg_id)?;
+    call.core().free_claim(group, id("Operation", &path.op_id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

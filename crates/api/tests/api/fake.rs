@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use protector_api::{CoreApi, OperationCounts};
 use protector_core::*;
-use protector_ports::{GroupStamp, PeerInfo, RecoveryPoint, SiteHandover, TokenInfo, VolumeType};
+use protector_ports::{
+    ClaimAnswer, ClaimRequest, GroupStamp, OperationPiece, PeerInfo, RecoveryPoint, SiteHandover,
+    TokenInfo, VolumeType,
+};
 use protector_types::*;
 use serde_json::Value;
 
@@ -377,7 +380,13 @@ impl CoreApi for FakeCore {
         Ok(vec![RecoveryPointDetail { point, unusable, age_seconds: 60, size_gib: 20 }])
     }
     async fn peer_info(&self) -> Result<PeerInfo, Refusal> {
-        Ok(PeerInfo { site_id: site_a(), site_name: "site-a".into(), version: "1.3".into() })
+        Ok(PeerInfo {
+            site_id: site_a(),
+            site_name: "site-a".into(),
+            version: "1.3".into(),
+            now: start(),
+            sees: Vec::new(),
+        })
     }
     async fn accept_site(&self, handover: SiteHandover) -> Result<(), Refusal> {
         self.seen.lock().handovers.push(handover);
@@ -412,9 +421,38 @@ impl CoreApi for FakeCore {
         self.seen.lock().tokens.push((group, site, token.expose().into()));
         Ok(())
     }
-    async fn accept_operation(&self, project: ProjectId, record: Value) -> Result<(), Refusal> {
-        self.seen.lock().records.push((project, record));
+    async fn group_stamps(&self, _: SiteId) -> Result<Vec<(GroupId, GroupStamp)>, Refusal> {
+        Ok(vec![(group().id, stamp())])
+    }
+    async fn group_document(&self, _: GroupId) -> Result<GroupDocument, Refusal> {
+        Ok(GroupDocument { group: group(), members: Vec::new(), policy: None })
+    }
+    async fn accept_forced_group(
+        &self,
+        _: GroupDocument,
+        _: Option<GroupStamp>,
+    ) -> Result<GroupStamp, Refusal> {
+        Ok(stamp())
+    }
+    async fn grant_claim(&self, _: GroupId, request: ClaimRequest) -> Result<ClaimAnswer, Refusal> {
+        Ok(ClaimAnswer {
+            granted: true,
+            operation_id: Some(request.operation_id),
+            holder_site_id: Some(request.holder_site_id),
+            reason: None,
+            stamp: Some(stamp()),
+        })
+    }
+    async fn free_claim(&self, _: GroupId, _: OperationId) -> Result<(), Refusal> {
         Ok(())
+    }
+    async fn accept_operation(
+        &self,
+        _: OperationId,
+        piece: OperationPiece,
+    ) -> Result<u64, Refusal> {
+        self.seen.lock().records.push((piece.project_id, piece.record));
+        Ok(0)
     }
     async fn authenticate(&self, text: &Secret) -> Result<TokenInfo, Refusal> {
         self.seen.lock().authenticated += 1;

@@ -100,7 +100,8 @@ pub fn group() -> ProtectionGroup {
         failover_count: 0,
         last_replication_at: Some(start()),
         version: 7,
-        epoch: Epoch { number: 1, raised_by: site_a() },
+        epoch: Epoch { number: 1, raised_by: site_a(), raised_in: None },
+        epochs_before: Vec::new(),
         current_operation_id: None,
         active_test_operation_id: None,
         quarantine: None,
@@ -220,7 +221,14 @@ pub fn sync() -> SyncStatus {
 }
 
 pub fn stamp() -> GroupStamp {
-    GroupStamp { epoch: 1, raised_by: site_a(), version: 7, digest: "d".into() }
+    let epoch = Epoch { number: 1, raised_by: site_a(), raised_in: None };
+    GroupStamp {
+        epoch,
+        epochs_before: Vec::new(),
+        version: 7,
+        primary: site_a(),
+        digest: "d".into(),
+    }
 }
 
 pub fn token(

@@ -18,7 +18,9 @@ async fn only_services_and_administrators_call_as_a_peer() {
     let body = api.get("service", "/v1/peer/info").await.json();
     assert_eq!(
         body,
-        json!({"peer": {"site_id": site_a(), "site_name": "site-a", "version": "1.3"}})
+        json!({"peer": {
+            "site_id": site_a(), "site_name": "site-a", "version": "1.3", "now": body["peer"]["now"], "sees": []
+        }})
     );
 }
 
@@ -66,8 +68,39 @@ async fn sites_mappings_tokens_and_records_are_taken() {
 
     let path = format!("/v1/peer/operations/{}", operation_id());
     let body = json!({"project_id": "p", "record": {"id": operation_id(), "anything": 1}});
-    assert_eq!(api.call("service", "PUT", &path, &body.to_string()).await.status, 204);
+    let answer = api.call("service", "PUT", &path, &body.to_string()).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["last_seq"].as_u64()),
+        (200, Some(0)),
+        "{}",
+        answer.text
+    );
     let body = json!({"project_id": "p", "record": {"id": "op-other"}});
     assert_eq!(api.call("service", "PUT", &path, &body.to_string()).await.status, 400);
     assert_eq!(api.core.seen.lock().records.len(), 1);
+}
+
+#[tokio::test]
+async fn claims_and_forced_documents_go_their_own_ways() {
+    let api = Api::new();
+    let path = format!("/v1/peer/groups/{}/claim/{}", group_id(), operation_id());
+    let body = json!({"holder_site_id": site_b()}).to_string();
+    let answer = api.call("service", "PUT", &path, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let claim = &answer.json()["claim"];
+    assert_eq!(claim["granted"], true);
+    assert_eq!(claim["operation_id"], json!(operation_id()));
+    assert_eq!(claim["stamp"]["version"], 7);
+    assert_eq!(api.call("service", "DELETE", &path, "").await.status, 204);
+    assert_eq!(api.call("member", "PUT", &path, &body).await.status, 403);
+
+    let document = json!({"group": group(), "members": [], "policy": null});
+    let path = format!("/v1/peer/groups/{}/forced", group_id());
+    let body = json!({"document": document, "instead_of": null}).to_string();
+    assert_eq!(api.call("service", "PUT", &path, &body).await.status, 200);
+
+    let shown = api.get("service", &format!("/v1/peer/groups/{}/document", group_id())).await;
+    assert_eq!(shown.json()["document"]["group"]["id"], json!(group_id()));
+    let stamps = api.get("service", &format!("/v1/peer/sites/{}/groups", site_b())).await;
+    assert_eq!(stamps.json()["stamps"][0]["group_id"], json!(group_id()));
 }

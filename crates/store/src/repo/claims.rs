@@ -69,6 +69,55 @@ impl Store {
         self.put_group_claim(seen.group_id, operation, holder, Some(seen)).await
     }
 
+    /// Takes a claim from whoever has it: a forced operation needs nobody's leave at its own site.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn force_group_claim(
+        &self,
+        group: GroupId,
+        operation: OperationId,
+        holder: SiteId,
+    ) -> Result<GroupClaim, StoreError> {
+        loop {
+            let seen = self.group_claim(group).await?;
+            let taken = match &seen {
+                Some(seen) => self.take_over_group_claim(seen, operation, holder).await,
+                None => self.take_group_claim(group, operation, holder).await,
+            };
+            match taken {
+                Err(StoreError::Conflict(Conflict::Claimed { .. })) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// All claims that this site knows.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn group_claims(&self) -> Result<Vec<GroupClaim>, StoreError> {
+        let rows = claim::Entity::find().all(self.reader()).await?;
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Removes a claim that nobody renewed since `seen` was read. False: it was renewed, or changed hands.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn drop_dead_claim(&self, seen: &GroupClaim) -> Result<bool, StoreError> {
+        let renewals = number("renewals", seen.renewals)?;
+        transact!(self, tx => {
+            let dropped = claim::Entity::delete_many()
+                .filter(claim::Column::GroupId.eq(seen.group_id.to_string()))
+                .filter(claim::Column::OperationId.eq(seen.operation_id.to_string()))
+                .filter(claim::Column::Renewals.eq(renewals))
+                .exec(tx)
+                .await?;
+            Ok(dropped.rows_affected == 1)
+        })
+    }
+
     /// Renews a claim. False: it is somebody else's, or gone.
     ///
     /// # Errors

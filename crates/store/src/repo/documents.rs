@@ -1,14 +1,17 @@
 //! Group documents as a whole: what is pushed to the peer and taken from it.
 
-use protector_types::{GroupDocument, GroupId, ProtectionGroup};
+use protector_types::{GroupDocument, GroupId, ProtectionGroup, SiteFacts};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::{
     Scope, Store, StoreError,
     db::transact,
     entity::{member, policy},
-    repo::{groups, identity::count_write, members, outbox, policies},
+    repo::{groups, identity::count_write, members, outbox, policies, site_facts},
 };
+
+/// A change of what this site knows for itself, made together with the document.
+pub type FactsChange<'a> = &'a (dyn Fn(&mut SiteFacts) + Send + Sync);
 
 impl Store {
     /// A group with its members and policy, all of the same moment.
@@ -36,11 +39,12 @@ impl Store {
     /// `AlreadyExists` if another group of the project has the name, or another group one of the servers;
     /// `Invalid` without a project at this site.
     pub async fn put_document(&self, document: &GroupDocument) -> Result<(), StoreError> {
-        self.write_document(document, |_| true).await.map(|_| ())
+        self.write_document(document, |_| true, None).await.map(|_| ())
     }
 
     /// The same, but only while ours is still the one that the caller compared it with (`None`: we had none). False:
-    /// another document came in between and nothing was changed; compare again.
+    /// another document came in between and nothing was changed; compare again. `facts`: what this site knows for itself
+    /// changes in the same transaction.
     ///
     /// # Errors
     /// As [`Store::put_document`].
@@ -48,15 +52,17 @@ impl Store {
         &self,
         document: &GroupDocument,
         held: Option<&ProtectionGroup>,
+        facts: Option<FactsChange<'_>>,
     ) -> Result<bool, StoreError> {
-        let mark = |g: &ProtectionGroup| (g.epoch.number, g.epoch.raised_by, g.version);
-        self.write_document(document, |old| old.map(mark) == held.map(mark)).await
+        let mark = |g: &ProtectionGroup| (g.epoch, g.version);
+        self.write_document(document, |old| old.map(mark) == held.map(mark), facts).await
     }
 
     async fn write_document(
         &self,
         document: &GroupDocument,
         allowed: impl Fn(Option<&ProtectionGroup>) -> bool,
+        facts_change: Option<FactsChange<'_>>,
     ) -> Result<bool, StoreError> {
         let row = groups::write(&document.group, self.own_site_id().await?)?;
         let id = document.group.id;
@@ -85,6 +91,13 @@ impl Store {
                 policies::add(tx, id, policy).await?;
             }
             outbox::in_step(tx, &document.group, self.now()).await?;
+            let mut facts = site_facts::find(tx, id).await?;
+            facts.agreed_epoch = Some(document.group.epoch);
+            if let Some(change) = facts_change {
+                change(&mut facts);
+            }
+            // Also writes the quarantine into the group's row, which was just replaced.
+            site_facts::put(tx, id, &facts).await?;
             count_write(tx).await?;
             Ok(true)
         })

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use protector_types::{
-    DomainEffect, Epoch, GroupId, GroupStatus, Member, MemberId, OperationStatus, OperationType,
-    ProtectionGroup, SiteId, domain_effect::NewPlacement,
+    DomainEffect, GroupId, GroupStatus, Member, MemberId, OperationId, OperationStatus,
+    OperationType, ProtectionGroup, SiteId, domain_effect::NewPlacement,
 };
 use protector_workflow::Summary;
 use sea_orm::DatabaseTransaction;
@@ -48,7 +48,7 @@ impl Store {
             if effect.group_id() != head.group {
                 return Err(refused(format!("the effect is about {}", effect.group_id())).into());
             }
-            apply(tx, &mut group, effect, &refused).await?;
+            apply(tx, &mut group, head.operation, effect, &refused).await?;
         }
         if ends {
             group.current_operation_id = None;
@@ -66,20 +66,21 @@ impl Store {
 async fn apply(
     tx: &DatabaseTransaction,
     group: &mut ProtectionGroup,
+    operation: OperationId,
     effect: &DomainEffect,
     refused: &(impl Fn(String) -> Conflict + Sync),
 ) -> Result<(), StoreError> {
     match effect {
         DomainEffect::SwapPrimary { new_primary, raised_by, status, placements, .. } => {
             set_status(group, *status)?;
-            move_primary(group, *new_primary, *raised_by).map_err(refused)?;
+            move_primary(group, *new_primary, *raised_by, operation).map_err(refused)?;
             group.failover_count += 1;
             place(tx, group.id, *new_primary, placements, refused).await?;
         }
         // Given back without having been taken: nothing to tell.
         DomainEffect::MovePrimary { primary, .. } if *primary == group.current_primary_site_id => {}
         DomainEffect::MovePrimary { primary, raised_by, .. } => {
-            move_primary(group, *primary, *raised_by).map_err(refused)?;
+            move_primary(group, *primary, *raised_by, operation).map_err(refused)?;
         }
         DomainEffect::Arrived { status, counts, placements, .. } => {
             set_status(group, *status)?;
@@ -156,12 +157,12 @@ fn move_primary(
     group: &mut ProtectionGroup,
     primary: SiteId,
     raised_by: SiteId,
+    raised_in: OperationId,
 ) -> Result<(), String> {
     if primary != group.primary_site_id && primary != group.secondary_site_id {
         return Err(format!("site {primary} is not one of its two"));
     }
-    group.current_primary_site_id = primary;
-    group.epoch = Epoch { number: group.epoch.number + 1, raised_by };
+    group.raise_epoch(primary, raised_by, raised_in);
     Ok(())
 }
 

@@ -84,6 +84,28 @@ impl Store {
         })
     }
 
+    /// Records a fence unless one of the same server is known; gives the one that holds. For a quarantine: of two engines
+    /// that begin at once, the first one has seen how the server was before.
+    ///
+    /// # Errors
+    /// `NotFound` for the group.
+    pub async fn add_fence(&self, group: GroupId, record: &Fence) -> Result<Fence, StoreError> {
+        transact!(self, tx => {
+            groups::lock(tx, group)
+                .await?
+                .ok_or_else(|| StoreError::not_found("protection group", group))?;
+            let key = (record.member_id.to_string(), record.site_id.to_string());
+            if let Some(row) = fence::Entity::find_by_id(key).one(tx).await? {
+                let known = read(row)?;
+                if known.server_id == record.server_id {
+                    return Ok(known);
+                }
+            }
+            put(tx, group, std::slice::from_ref(record)).await?;
+            Ok(record.clone())
+        })
+    }
+
     /// Forgets the fences of members at a site.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use protector_types::{
-    Epoch, GroupId, GroupStatus, KeptCopy, Mappings, ProjectId, ProtectionGroup, ReplicationType,
-    SiteId, VolumeTypeRef,
+    Epoch, GroupId, GroupStatus, KeptCopy, Mappings, OperationId, ProjectId, ProtectionGroup,
+    ReplicationType, SiteId, VolumeTypeRef,
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
@@ -44,6 +44,10 @@ struct Body {
     mappings: Mappings,
     #[serde(default)]
     kept: Vec<KeptCopy>,
+    #[serde(default)]
+    epoch_raised_in: Option<OperationId>,
+    #[serde(default)]
+    epochs_before: Vec<Epoch>,
 }
 
 const KEYS: Keys<group::Entity> = Keys {
@@ -73,6 +77,8 @@ pub(crate) fn write(group: &ProtectionGroup, own_site: SiteId) -> Result<group::
         test_volume_types: group.test_volume_types.clone(),
         mappings: group.mappings.clone(),
         kept: group.kept.clone(),
+        epoch_raised_in: group.epoch.raised_in,
+        epochs_before: group.epochs_before.clone(),
     };
     Ok(group::Model {
         id: group.id.to_string(),
@@ -120,7 +126,9 @@ fn read(row: group::Model) -> Result<ProtectionGroup, StoreError> {
         epoch: Epoch {
             number: at.count("epoch_number", row.epoch_number)?,
             raised_by: at.parse("epoch_raised_by", &row.epoch_raised_by)?,
+            raised_in: body.epoch_raised_in,
         },
+        epochs_before: body.epochs_before,
         current_operation_id: at
             .parse_some("current_operation_id", row.current_operation_id.as_deref())?,
         active_test_operation_id: at
@@ -216,6 +224,15 @@ impl Store {
             filtered = filtered.filter(group::Column::Status.eq(status.as_str()));
         }
         KEYS.page(self.reader(), scoped, filtered, page).await?.try_map(read)
+    }
+
+    /// All groups, of all projects.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    pub async fn all_groups(&self) -> Result<Vec<ProtectionGroup>, StoreError> {
+        let rows = group::Entity::find().all(self.reader()).await?;
+        rows.into_iter().map(read).collect()
     }
 
     /// Replaces a group's own record if it is still at `expected`. The stored version is `expected + 1`

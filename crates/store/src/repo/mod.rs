@@ -18,5 +18,7 @@ pub(crate) mod operations;
 pub(crate) mod outbox;
 pub(crate) mod policies;
 pub(crate) mod requests;
+pub(crate) mod site_facts;
 pub(crate) mod sites;
+pub(crate) mod streams;
 pub(crate) mod tenant_mappings;

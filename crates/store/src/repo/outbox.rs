@@ -1,7 +1,7 @@
 //! Which group documents the peer has not confirmed yet.
 
 use chrono::{DateTime, Utc};
-use protector_types::{GroupId, ProtectionGroup};
+use protector_types::{Epoch, GroupId, ProtectionGroup};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait,
     IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
@@ -132,6 +132,25 @@ impl Store {
     pub async fn outbox_row(&self, group: GroupId) -> Result<Option<OutboxRow>, StoreError> {
         let row = outbox::Entity::find_by_id(group.to_string()).one(self.reader()).await?;
         row.map(read).transpose()
+    }
+
+    /// The peer confirmed this version, in this epoch: both sites hold it. A later change stays due.
+    ///
+    /// # Errors
+    /// `NotFound` for the group; `Unavailable`.
+    pub async fn outbox_confirmed(
+        &self,
+        group: GroupId,
+        version: u64,
+        epoch: Epoch,
+    ) -> Result<(), StoreError> {
+        self.change_site_facts(group, |facts| {
+            if facts.agreed_epoch.is_none_or(|known| known.number <= epoch.number) {
+                facts.agreed_epoch = Some(epoch);
+            }
+        })
+        .await?;
+        self.outbox_pushed(group, version).await
     }
 
     /// The peer confirmed this version. A later change stays due.

@@ -169,7 +169,7 @@ pub async fn the_peers_document_replaces_ours_and_keeps_tokens(db: Db) {
             status: GroupStatus::FailedOver,
             current_primary_site_id: world.there,
             version: 3,
-            epoch: Epoch { number: 9, raised_by: world.there },
+            epoch: Epoch { number: 9, raised_by: world.there, raised_in: None },
             ..group.clone()
         },
         members: vec![world.member(group.id, "new-1"), world.member(group.id, "new-2")],
@@ -186,10 +186,10 @@ pub async fn the_peers_document_replaces_ours_and_keeps_tokens(db: Db) {
     // One that was compared with what is no longer here changes nothing: an old document never follows a newer one.
     let mut late = theirs.clone();
     late.group.name = "late".into();
-    assert!(!store.replace_document(&late, Some(&group)).await.unwrap());
-    assert!(!store.replace_document(&late, None).await.unwrap());
+    assert!(!store.replace_document(&late, Some(&group), None).await.unwrap());
+    assert!(!store.replace_document(&late, None, None).await.unwrap());
     assert_eq!(store.group_document(&SYSTEM, group.id).await.unwrap(), theirs);
-    assert!(store.replace_document(&theirs, Some(&theirs.group)).await.unwrap());
+    assert!(store.replace_document(&theirs, Some(&theirs.group), None).await.unwrap());
 
     // A new one too, but not under a name that is taken, and then nothing of it.
     let mut fresh = theirs.clone();

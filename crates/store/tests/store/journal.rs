@@ -121,7 +121,10 @@ pub async fn the_swap_of_the_primary_is_one_transaction(db: Db) {
     assert_eq!(after.status, GroupStatus::FailedOver);
     assert_eq!(after.current_primary_site_id, world.there);
     assert_eq!(after.failover_count, before.failover_count + 1);
-    assert_eq!(after.epoch, Epoch { number: before.epoch.number + 1, raised_by: world.here });
+    assert_eq!(
+        after.epoch,
+        Epoch { number: before.epoch.number + 1, raised_by: world.here, raised_in: Some(id) }
+    );
     assert_eq!((after.version, after.last_replication_at), (before.version + 2, Some(point)));
     assert_eq!(after.current_operation_id, Some(id), "until the operation ends");
     let there = store.find_member_by_server(world.there, "srv-1-there").await.unwrap().unwrap();
