@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use protector_ports::{Server, ServerFilter};
 use protector_types::{
-    Action, Code, Fence, GroupDocument, GroupId, GroupStatus, Member, OperationId,
-    ProjectId, ProtectionGroup, Reason, Refusal, ReplicationStatus, SiteId,
+    Action, Code, Fence, GroupDocument, GroupId, GroupStatus, Member, OperationId, ProjectId,
+    ProtectionGroup, Reason, Refusal, ReplicationStatus, SiteId,
 };
 use protector_workflow::{Journal as _, State};
 use serde::Deserialize;
