@@ -364,6 +364,9 @@ impl Core {
             self.push_soon(document.group.id).await;
             sync = self.sync_of(document).await?;
         }
+        if sync.status == SyncState::OutOfSync {
+            self.must_be_free(document.group.id).await?;
+        }
         match sync.status {
             SyncState::InSync => Ok(()),
             SyncState::Unreachable => Err(Refusal::peer_unreachable()),

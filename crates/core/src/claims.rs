@@ -220,6 +220,20 @@ impl Core {
         }
     }
 
+    /// Refuses while somebody else's change or operation is under way: a difference of the copies is his doing, and it is
+    /// he who has to be named.
+    ///
+    /// # Errors
+    /// GroupBusy naming the holder.
+    pub(crate) async fn must_be_free(&self, group: GroupId) -> Result<(), Refusal> {
+        match self.store.group_claim(group).await.map_err(errors::store)? {
+            Some(claim) if !self.claims.is_dead(&claim, self.clock.monotonic()) => {
+                Err(busy(claim.operation_id))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes or renews this site's own claim for somebody.
     pub(crate) async fn claim_here(
         &self,

@@ -2,7 +2,9 @@
 
 use protector_ports::{DestroyPermit, Fabric, PortResult, VolumeKey, absent_as_none};
 use protector_store::{GroupFilter, PageRequest, Scope};
-use protector_types::{Evidence, GroupId, KeptCopy, KeptThing, ProjectId, ProtectionGroup};
+use protector_types::{
+    Evidence, GroupId, KeptCopy, KeptThing, OperationId, ProjectId, ProtectionGroup,
+};
 
 use crate::Core;
 
@@ -124,8 +126,9 @@ impl Core {
                 let ours = group.current_primary_site_id == local
                     && group.current_operation_id.is_none()
                     && group.quarantine.is_none();
-                if ours {
-                    self.expire_kept_of(group).await;
+                let now = self.clock.now();
+                if ours && group.kept.iter().any(|copy| copy.expires_at <= now) {
+                    self.expire_claimed(group).await;
                 }
             }
             match groups.items.last().filter(|_| groups.more) {
@@ -133,6 +136,21 @@ impl Core {
                 None => return,
             }
         }
+    }
+
+    /// A change of the document like any other: under the claims of both sites.
+    async fn expire_claimed(&self, group: &ProtectionGroup) {
+        let operation = OperationId::generate();
+        let claimed = match self.group_document(group.id).await {
+            Ok(document) => self.claim_both(&document, operation).await,
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = claimed {
+            tracing::info!(group = %group.id, %refusal, "kept copies stay until the group can be changed");
+            return;
+        }
+        self.expire_kept_of(group).await;
+        self.release_both(group, operation).await;
     }
 
     async fn expire_kept_of(&self, group: &ProtectionGroup) {
