@@ -1,6 +1,6 @@
 //! `/v1/peer/...`: site to site only.
 
-use protector_types::{Fence, GroupDocument, ProjectId, Secret, SiteId, TenantMapping};
+use protector_types::{Delegation, Fence, GroupDocument, ProjectId, Secret, SiteId, TenantMapping};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -91,6 +91,23 @@ pub struct PeerOperationBody {
     /// The record, as the sending core wrote it.
     #[schema(value_type = Object)]
     pub record: Value,
+}
+
+/// A delegation that is in force at the answering site.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PeerDelegation {
+    /// The record.
+    #[schema(value_type = Object)]
+    pub delegation: Delegation,
+    /// Keystone's id of the trust: only the site's own service user can use it.
+    pub trust: String,
+}
+
+/// Answer of `GET /v1/peer/projects/{id}/delegations`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PeerDelegationsBody {
+    /// Whoever called last comes first.
+    pub delegations: Vec<PeerDelegation>,
 }
 
 impl Checked for PeerTenantMappingBody {

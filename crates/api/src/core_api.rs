@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use protector_core::{Core, Page, PageRequest};
-use protector_ports::{GroupStamp, PeerInfo, SiteHandover, TokenInfo, VolumeType};
+use protector_ports::{
+    DelegationHandover, GroupStamp, PeerInfo, SiteHandover, TokenInfo, VolumeType,
+};
 use protector_types::{
     Code, Fence, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
     ProjectId, Refusal, ReplicationPolicy, Secret, Site, SiteId, TenantMapping, TenantMappingId,
@@ -139,6 +141,10 @@ core_api! {
     fn accept_array_token(group: GroupId, site: SiteId, token: Secret) -> ();
     /// Takes the record of an operation that the peer drives.
     fn accept_operation(project: ProjectId, record: Value) -> ();
+    /// The delegations of a project that are in force at our own site, for the peer.
+    fn delegations_for_peer(project: ProjectId) -> Vec<DelegationHandover>;
+    /// A user who may change things has called: lets us make a trust.
+    fn note_caller(caller: &Caller, project: &ProjectId, token: &Secret, from_application_credential: bool) -> ();
     /// Who a token belongs to, by the local site's Keystone.
     fn authenticate(token: &Secret) -> TokenInfo;
 }

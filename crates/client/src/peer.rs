@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_api_types::{
-    GroupStampBody, GroupStampView, PeerFencesBody, PeerGroupBody, PeerInfoBody, PeerOperationBody,
-    PeerTenantMappingBody,
+    GroupStampBody, GroupStampView, PeerDelegationsBody, PeerFencesBody, PeerGroupBody,
+    PeerInfoBody, PeerOperationBody, PeerTenantMappingBody,
 };
 use protector_http::Service;
-use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, PortResult, SiteHandover};
+use protector_ports::{
+    DelegationHandover, GroupStamp, PeerInfo, PeerSite, PortError, PortResult, SiteHandover,
+};
 use protector_types::{Fence, GroupDocument, GroupId, ProjectId, Secret, SiteId, TenantMapping};
 use serde_json::{Value, json};
 
@@ -76,6 +78,18 @@ impl PeerSite for PeerClient {
         let answer = self.client.put(&path, &body).await?;
         let body: GroupStampBody = self.client.read(&answer)?;
         Ok(stamp(body.stamp))
+    }
+
+    async fn delegations(&self, project: &ProjectId) -> PortResult<Vec<DelegationHandover>> {
+        let path = format!("/v1/peer/projects/{}/delegations", segment(project.as_str()));
+        let body: PeerDelegationsBody = self.client.get(&path).await?;
+        let handed = body.delegations.into_iter();
+        Ok(handed
+            .map(|it| DelegationHandover {
+                delegation: it.delegation,
+                trust: Secret::new(it.trust),
+            })
+            .collect())
     }
 
     async fn group_stamp(&self, group: GroupId) -> PortResult<GroupStamp> {

@@ -4,6 +4,7 @@
 pub mod actions;
 pub mod admission;
 mod controls;
+pub mod delegations;
 mod earlier;
 mod errors;
 pub mod facts;

@@ -22,6 +22,8 @@ pub struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     bell: broadcast::Sender<OperationId>,
     pub(crate) previews: Arc<Mutex<Remembered>>,
+    /// Held while a trust is made.
+    pub(crate) delegating: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Core {
@@ -33,7 +35,8 @@ impl Core {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let bell = broadcast::Sender::new(BELL_DEPTH);
-        Self { store, fabric, planner, clock, bell, previews: Arc::default() }
+        let (previews, delegating) = (Arc::default(), Arc::default());
+        Self { store, fabric, planner, clock, bell, previews, delegating }
     }
 
     /// Rung for an operation that is new or of which a person asked something: an engine in this process hears it at

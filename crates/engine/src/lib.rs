@@ -5,6 +5,7 @@ pub mod claims;
 pub mod config;
 pub mod driver;
 pub mod reconcilers;
+pub mod sweep;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use protector_types::{
-    Fence, GroupDocument, GroupId, ProjectId, Secret, Site, SiteId, TenantMapping,
+    Delegation, Fence, GroupDocument, GroupId, ProjectId, Secret, Site, SiteId, TenantMapping,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,16 @@ pub struct GroupStamp {
     pub digest: String,
 }
 
+/// A delegation that is in force at the peer's own site, with its trust: its service user there, as whom we act, can use
+/// it.
+#[derive(Debug, Clone)]
+pub struct DelegationHandover {
+    /// The record.
+    pub delegation: Delegation,
+    /// Keystone's id of the trust.
+    pub trust: Secret,
+}
+
 /// Calls to the other Protector, with the peer site's service user.
 #[async_trait]
 pub trait PeerSite: Send + Sync {
@@ -55,6 +65,8 @@ pub trait PeerSite: Send + Sync {
     async fn delete_tenant_mapping(&self, mapping: &TenantMapping) -> PortResult<()>;
     /// Ensure; Conflict when the peer holds a newer document.
     async fn put_group(&self, document: &GroupDocument) -> PortResult<GroupStamp>;
+    /// Read; the delegations of a project that are in force at the peer's own site.
+    async fn delegations(&self, project: &ProjectId) -> PortResult<Vec<DelegationHandover>>;
     /// Read.
     async fn group_stamp(&self, group: GroupId) -> PortResult<GroupStamp>;
     /// Ensure; the group is gone.

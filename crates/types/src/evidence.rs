@@ -18,12 +18,19 @@ enum Source {
     Journal { operation: OperationId, step: String, seq: u64 },
     GroupRecord { group: GroupId, version: u64 },
     KeptRecord { operation: OperationId, copy: Uuid },
+    Request { operation: OperationId },
 }
 
 impl Evidence {
     /// For `workflow` alone: the entry `seq` of `operation` is the intent of `step`.
     pub fn from_journal(operation: OperationId, step: &str, seq: u64) -> Self {
         Self(Source::Journal { operation, step: step.to_owned(), seq })
+    }
+
+    /// An operator named the operation on the command line and holds it to be dead, though its journal is not here: covers
+    /// what carries the marker of that operation and nothing uses.
+    pub fn on_request(operation: OperationId) -> Self {
+        Self(Source::Request { operation })
     }
 
     /// The stored record of a group that is being deleted: covers its own array protection group, nothing else.
@@ -44,6 +51,7 @@ impl fmt::Display for Evidence {
             Source::Journal { operation, step, seq } => {
                 write!(f, "{operation} step {step} entry {seq}")
             }
+            Source::Request { operation } => write!(f, "an operator's word on {operation}"),
             Source::GroupRecord { group, version } => {
                 write!(f, "record of group {group} version {version}")
             }

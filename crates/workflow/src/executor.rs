@@ -34,6 +34,8 @@ pub struct ExecutorConfig {
     /// After [`Control::Release`]: how long calls under way may take to answer before they are dropped. What is
     /// dropped stays started in the journal, and the next engine looks for it.
     pub drain: Duration,
+    /// Patience of the last look for what an operation left.
+    pub last_look: Duration,
 }
 
 impl Default for ExecutorConfig {
@@ -44,6 +46,7 @@ impl Default for ExecutorConfig {
             unattended_attempts: 3,
             undo_takeovers: 10,
             drain: Duration::from_secs(25),
+            last_look: Duration::from_secs(120),
         }
     }
 }
@@ -112,6 +115,9 @@ impl Executor {
         run.record(claimed, &mut batch);
         let end = loop {
             run.decide_into(&mut batch);
+            if matches!(run.state.mode(), Mode::Ended(_)) {
+                run.look_back(&mut batch).await;
+            }
             if !self.lease.is_held() {
                 break RunEnd::Fenced;
             }

@@ -3,12 +3,12 @@
 use axum::Json;
 use http::StatusCode;
 use protector_api_types::{
-    GroupStampBody, PeerArrayTokenBody, PeerFencesBody, PeerGroupBody, PeerInfoBody,
-    PeerOperationBody, PeerSiteBody, PeerTenantMappingBody, read_body,
+    GroupStampBody, PeerArrayTokenBody, PeerDelegation, PeerDelegationsBody, PeerFencesBody,
+    PeerGroupBody, PeerInfoBody, PeerOperationBody, PeerSiteBody, PeerTenantMappingBody, read_body,
 };
 use protector_policy::Rule;
 use protector_ports::SiteHandover;
-use protector_types::{GroupId, OperationId, SiteId, TenantMappingId};
+use protector_types::{GroupId, OperationId, ProjectId, SiteId, TenantMappingId};
 
 use crate::{
     call::{Call, id},
@@ -16,7 +16,8 @@ use crate::{
     docs::{ChangeFails, ShowFails},
     error::ApiResult,
     extract::{
-        MappingPath, PathOf, PeerGroupPath, PeerOperationPath, PeerTokenPath, RawBody, SitePath,
+        MappingPath, PathOf, PeerGroupPath, PeerOperationPath, PeerProjectPath, PeerTokenPath,
+        RawBody, SitePath,
     },
     query::invalid,
 };
@@ -196,4 +197,24 @@ pub async fn put_operation(
     same("record.id", operation.to_string().as_str(), named)?;
     call.core().accept_operation(body.project_id, body.record).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says who delegated to us in a project, with the trusts: only our own service user, as whom the peer calls, can use
+/// them.
+#[utoipa::path(
+    get, path = "/v1/peer/projects/{project_id}/delegations", tag = "peer", params(PeerProjectPath),
+    responses((status = 200, description = "Those in force at our site", body = PeerDelegationsBody), ShowFails)
+)]
+pub async fn delegations(
+    call: Call,
+    PathOf(path): PathOf<PeerProjectPath>,
+) -> ApiResult<Json<PeerDelegationsBody>> {
+    allow(&call)?;
+    let handed =
+        call.core().delegations_for_peer(ProjectId::from(path.project_id.as_str())).await?;
+    let delegations = handed
+        .into_iter()
+        .map(|it| PeerDelegation { delegation: it.delegation, trust: it.trust.expose().to_owned() })
+        .collect();
+    Ok(Json(PeerDelegationsBody { delegations }))
 }

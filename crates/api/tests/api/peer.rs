@@ -71,3 +71,16 @@ async fn sites_mappings_tokens_and_records_are_taken() {
     assert_eq!(api.call("service", "PUT", &path, &body.to_string()).await.status, 400);
     assert_eq!(api.core.seen.lock().records.len(), 1);
 }
+
+#[tokio::test]
+async fn the_peer_learns_who_delegated_here() {
+    let api = Api::new();
+    let body = api.get("service", "/v1/peer/projects/p1/delegations").await.json();
+    let only = &body["delegations"][0];
+    assert_eq!(only["trust"], "trust-1");
+    assert_eq!(
+        (&only["delegation"]["project_id"], &only["delegation"]["state"]),
+        (&json!("p1"), &json!("in_force"))
+    );
+    assert_eq!(api.get("member", "/v1/peer/projects/p1/delegations").await.status, 403);
+}

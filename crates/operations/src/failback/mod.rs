@@ -19,11 +19,11 @@ pub mod plan;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use protector_types::{DomainEffect, KeptCopy, KeptThing, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, KeptCopy, KeptThing, OperationId, OperationStatus};
 use protector_workflow::{Definition, DynStep, Plan, State, StepState};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, failover, registry, steps};
+use crate::{deps::Deps, failover, leaks, registry, steps};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "failback";
@@ -60,6 +60,14 @@ impl Definition for Failback {
 
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
+    }
+
+    fn last_look<'a>(
+        &'a self,
+        operation: OperationId,
+        state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(leaks::last_look(&self.0, operation, state))
     }
 }
 

@@ -20,11 +20,11 @@ pub mod retry;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, GroupStatus, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, GroupStatus, OperationId, OperationStatus};
 use protector_workflow::{Definition, DynStep, Plan, State};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, registry, results, steps::choose_point};
+use crate::{deps::Deps, leaks, registry, results, steps::choose_point};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "forced_failover";
@@ -71,6 +71,14 @@ impl Definition for ForcedFailover {
 
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
+    }
+
+    fn last_look<'a>(
+        &'a self,
+        operation: OperationId,
+        state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(leaks::last_look(&self.0, operation, state))
     }
 }
 
