@@ -1,7 +1,7 @@
 //! `.../{pg_id}/health` and `/v1/health`. 1.0 has the verdicts, 1.2 the detail behind them.
 
 use chrono::{DateTime, Utc};
-use protector_types::{GroupId, SyncState};
+use protector_types::{GroupId, SiteId, SyncState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +29,23 @@ impl ComponentView {
     }
 }
 
+/// In whose name Protector acts in the group's project at one site (1.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ActingView {
+    /// Which site.
+    pub site_id: SiteId,
+    /// `trust`: a user of the project, who then owns servers and keypairs that are made; `service_user`: Protector's own
+    /// user; `unknown`: Keystone does not answer.
+    pub acts_as: String,
+    /// Whose name, with a trust.
+    pub user_name: Option<String>,
+    /// Why it is not a user's.
+    pub reason: Option<String>,
+    /// When it was looked at.
+    #[serde(with = "time")]
+    pub observed_at: DateTime<Utc>,
+}
+
 /// Health of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupHealthView {
@@ -53,6 +70,9 @@ pub struct GroupHealthView {
     /// Why it is not ready, per member or part (1.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasons: Option<Vec<String>>,
+    /// In whose name Protector acts, per site (1.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<Vec<ActingView>>,
 }
 
 impl GroupHealthView {
@@ -64,6 +84,7 @@ impl GroupHealthView {
         self.rpo_compliant =
             shown(version, "health", "rpo_compliant", self.rpo_compliant).flatten();
         self.reasons = shown(version, "health", "reasons", self.reasons).flatten();
+        self.delegation = shown(version, "health", "delegation", self.delegation).flatten();
         self
     }
 }

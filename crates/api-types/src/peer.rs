@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use protector_types::{
-    Epoch, Fence, GroupDocument, GroupId, OperationId, ProjectId, Secret, SiteId, SiteStatus,
-    TenantMapping,
+    Delegation, Epoch, Fence, GroupDocument, GroupId, OperationId, ProjectId, Secret, SiteId,
+    SiteStatus, TenantMapping,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -190,6 +190,23 @@ pub struct PeerOperationBody {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     pub entries: Vec<Value>,
+}
+
+/// A delegation that is in force at the answering site.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PeerDelegation {
+    /// The record.
+    #[schema(value_type = Object)]
+    pub delegation: Delegation,
+    /// Keystone's id of the trust: only the site's own service user can use it.
+    pub trust: String,
+}
+
+/// Answer of `GET /v1/peer/projects/{id}/delegations`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PeerDelegationsBody {
+    /// Whoever called last comes first.
+    pub delegations: Vec<PeerDelegation>,
 }
 
 impl Checked for PeerTenantMappingBody {

@@ -45,6 +45,7 @@ pub const FIELDS: &[FieldSince] = &[
     field("health", "lag_seconds", Microversion::V1_2),
     field("health", "rpo_compliant", Microversion::V1_2),
     field("health", "reasons", Microversion::V1_2),
+    field("health", "delegation", Microversion::V1_3),
     field("health.components", "reason", Microversion::V1_2),
     field("site", "cinder_host", Microversion::V1_3),
     field("site", "status_reason", Microversion::V1_3),

@@ -3,10 +3,10 @@
 use std::{fmt::Display, str::FromStr, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Uri, header::HOST, request::Parts};
+use http::{HeaderMap, Method, Uri, header::HOST, request::Parts};
 use protector_api_types::{Microversion, Negotiated, PageLink};
 use protector_policy::{Rule, Target};
-use protector_types::{Code, ProjectId};
+use protector_types::{Code, ProjectId, Secret};
 
 use crate::{
     auth::Identity,
@@ -28,6 +28,7 @@ pub struct Call {
     pub version: Microversion,
     /// Headers.
     pub headers: HeaderMap,
+    method: Method,
     uri: Uri,
 }
 
@@ -43,6 +44,7 @@ impl FromRequestParts<AppState> for Call {
                 identity,
                 version: negotiated.version,
                 headers: parts.headers.clone(),
+                method: parts.method.clone(),
                 uri: parts.uri.clone(),
             }),
             _ => Err(ApiError::new(Code::Internal, "a layer is missing in front of this handler")),
@@ -67,6 +69,19 @@ impl Call {
     /// `auth.forbidden`, naming the rule.
     pub fn enforce(&self, rule: Rule, target: &Target) -> ApiResult<()> {
         Ok(self.state.policy().current().enforce(rule, &self.identity.credentials, target)?)
+    }
+
+    /// A user who has just been allowed to change something lets us act in the user's name from now on. Only in the
+    /// token's own project: an administrator who acts in another's has no say there.
+    pub async fn note_caller(&self, project: &ProjectId) -> ApiResult<()> {
+        let is_change = !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let info = &self.identity.token;
+        if !is_change || info.project_id.as_ref() != Some(project) {
+            return Ok(());
+        }
+        let token = Secret::new(self.header("X-Auth-Token")?.unwrap_or_default().trim());
+        let is_credential = info.from_application_credential;
+        Ok(self.core().note_caller(&self.caller(), project, &token, is_credential).await?)
     }
 
     /// Asks the policy about something that belongs to no project.

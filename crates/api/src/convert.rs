@@ -353,6 +353,18 @@ pub fn group_health(it: core::GroupHealth) -> wire::GroupHealthView {
         lag_seconds: it.lag_seconds,
         rpo_compliant: it.rpo_compliant,
         reasons: Some(it.reasons),
+        delegation: Some(
+            it.acting
+                .into_iter()
+                .map(|acting| wire::ActingView {
+                    site_id: acting.site_id,
+                    acts_as: acting.acts_as,
+                    user_name: acting.user_name,
+                    reason: acting.reason,
+                    observed_at: acting.observed_at,
+                })
+                .collect(),
+        ),
     }
 }
 

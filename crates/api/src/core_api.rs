@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use protector_core::{Core, Page, PageRequest};
 use protector_ports::{
-    ClaimAnswer, ClaimRequest, GroupStamp, OperationPiece, PeerInfo, SiteHandover, TokenInfo,
-    VolumeType,
+    ClaimAnswer, ClaimRequest, DelegationHandover, GroupStamp, OperationPiece, PeerInfo,
+    SiteHandover, TokenInfo, VolumeType,
 };
 use protector_types::{
     Fence, GroupDocument, GroupId, GroupStatus, Member, MemberId, OperationId, OperationType,
@@ -138,6 +138,10 @@ core_api! {
     fn accept_array_token(group: GroupId, site: SiteId, token: Secret) -> ();
     /// Takes a piece of an operation that the peer drives.
     fn accept_operation(id: OperationId, piece: OperationPiece) -> u64;
+    /// The delegations of a project that are in force at our own site, for the peer.
+    fn delegations_for_peer(project: ProjectId) -> Vec<DelegationHandover>;
+    /// A user who may change things has called: lets us make a trust.
+    fn note_caller(caller: &Caller, project: &ProjectId, token: &Secret, from_application_credential: bool) -> ();
     /// Who a token belongs to, by the local site's Keystone.
     fn authenticate(token: &Secret) -> TokenInfo;
 }

@@ -167,6 +167,14 @@ pub struct PeerClaimPath {
     pub op_id: String,
 }
 
+/// `/v1/peer/projects/{project_id}/...`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PeerProjectPath {
+    /// Project at the site that is asked.
+    pub project_id: String,
+}
+
 /// `/v1/peer/operations/{op_id}`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

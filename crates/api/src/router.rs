@@ -76,6 +76,7 @@ fn peers() -> OpenApiRouter<AppState> {
         .routes(routes!(peer::put_array_token))
         .routes(routes!(peer::put_fences))
         .routes(routes!(peer::put_operation))
+        .routes(routes!(peer::delegations))
         .layer(DefaultBodyLimit::max(MAX_PEER_BODY))
 }
 

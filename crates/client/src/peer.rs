@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use protector_api_types::{
-    ClaimBody, GroupStampBody, GroupStampView, GroupStampsBody, PeerClaimBody, PeerFencesBody,
-    PeerForcedGroupBody, PeerGroupBody, PeerInfoBody, PeerJournalBody, PeerOperationBody,
-    PeerTenantMappingBody,
+    ClaimBody, GroupStampBody, GroupStampView, GroupStampsBody, PeerClaimBody, PeerDelegationsBody,
+    PeerFencesBody, PeerForcedGroupBody, PeerGroupBody, PeerInfoBody, PeerJournalBody,
+    PeerOperationBody, PeerTenantMappingBody,
 };
 use protector_http::Service;
 use protector_ports::{
-    ClaimAnswer, ClaimRequest, GroupStamp, OperationPiece, PeerInfo, PeerSite, PortError,
-    PortResult, SiteHandover, SiteSeen,
+    ClaimAnswer, ClaimRequest, DelegationHandover, GroupStamp, OperationPiece, PeerInfo, PeerSite,
+    PortError, PortResult, SiteHandover, SiteSeen,
 };
-use protector_types::{Fence, GroupDocument, GroupId, OperationId, Secret, SiteId, TenantMapping};
+use protector_types::{
+    Fence, GroupDocument, GroupId, OperationId, ProjectId, Secret, SiteId, TenantMapping,
+};
 use serde_json::json;
 
-use crate::{client::ProtectorClient, token::TokenSource};
+use crate::{
+    client::{ProtectorClient, segment},
+    token::TokenSource,
+};
 
 /// A client whose token is that of the peer site's service user. Every call but the reads is idempotent, so a
 /// lost answer is simply asked for again.
@@ -100,6 +105,18 @@ impl PeerSite for PeerClient {
         let answer = self.client.put(&path, &body).await?;
         let body: GroupStampBody = self.client.read(&answer)?;
         Ok(stamp(body.stamp))
+    }
+
+    async fn delegations(&self, project: &ProjectId) -> PortResult<Vec<DelegationHandover>> {
+        let path = format!("/v1/peer/projects/{}/delegations", segment(project.as_str()));
+        let body: PeerDelegationsBody = self.client.get(&path).await?;
+        let handed = body.delegations.into_iter();
+        Ok(handed
+            .map(|it| DelegationHandover {
+                delegation: it.delegation,
+                trust: Secret::new(it.trust),
+            })
+            .collect())
     }
 
     async fn group_stamp(&self, group: GroupId) -> PortResult<GroupStamp> {

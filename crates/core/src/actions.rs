@@ -405,6 +405,7 @@ impl Core {
             cinder_hosts,
             local_site: self.store.own_site_id().await.map_err(errors::store)?,
             fences: self.store.fences(document.group.id).await.map_err(errors::store)?,
+            delegates: self.delegates(&document.group, !params.force).await?,
             drill: self.earlier(document.group.active_test_operation_id).await?,
             retried: self.earlier(retry_of).await?,
         })

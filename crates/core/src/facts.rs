@@ -12,6 +12,8 @@ use protector_types::{
     ServerGroupSpec, ServerSpec, SiteId, VolumePlacement, VolumeTypeRef,
 };
 
+mod security;
+
 /// Metadata keys that Cinder's Pure driver writes.
 const DRIVER_KEYS: [&str; 2] = ["array_volume_name", "array_name"];
 
@@ -97,12 +99,17 @@ impl Observation<'_> {
             subnets.iter().map(|s| (s.id.as_str(), s.cidr.as_str())).collect();
         let group_names: BTreeMap<_, _> =
             groups.iter().map(|g| (g.id.as_str(), g.name.as_str())).collect();
-        let ports = ports.iter().map(|p| port_spec(p, &names, &cidrs, &group_names)).collect();
+        let port_specs = ports.iter().map(|p| port_spec(p, &names, &cidrs, &group_names)).collect();
+        let used = ports.iter().flat_map(|p| &p.security_groups).map(String::as_str);
+        let security_groups = security::specs(used, &groups);
         Ok(Member {
             id,
             group_id: self.group_id,
             servers: BTreeMap::from([(self.site, server.id.clone())]),
-            spec: server_spec(server, public_key, server_group, ports),
+            spec: ServerSpec {
+                security_groups,
+                ..server_spec(server, public_key, server_group, port_specs)
+            },
             volumes: member_volumes(server, &volumes, self.site, placements),
             observed_at: now,
             abandoned: None,
@@ -318,6 +325,8 @@ fn port_spec(
         .collect();
     PortSpec {
         id: port.id.clone(),
+        // The marker of an operation that did not come to give the name back is not the tenant's.
+        name: if port.name.starts_with("ptr-") { String::new() } else { port.name.clone() },
         network_id: port.network_id.clone(),
         network_name: networks
             .get(port.network_id.as_str())
@@ -365,6 +374,7 @@ fn server_spec(
         availability_zone: server.availability_zone.clone(),
         server_group,
         ports,
+        security_groups: Vec::new(),
     }
 }
 

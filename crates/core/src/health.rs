@@ -144,10 +144,11 @@ impl Core {
             .group_document(&Scope::Project(project.clone()), id)
             .await
             .map_err(errors::store)?;
-        let (link, (point, point_reason), sync) = futures::join!(
+        let (link, (point, point_reason), sync, acting) = futures::join!(
             self.link_health(&document),
             self.newest_usable(&document),
-            self.sync_of(&document)
+            self.sync_of(&document),
+            self.acting(&document)
         );
         let sync = sync?;
         let now = self.clock.now();
@@ -190,6 +191,7 @@ impl Core {
             sync_status: sync.status,
             failover_ready: reasons.is_empty(),
             reasons,
+            acting,
             observed_at: now,
         })
     }

@@ -5,6 +5,7 @@ pub mod actions;
 pub mod admission;
 pub mod claims;
 mod controls;
+pub mod delegations;
 mod earlier;
 mod errors;
 pub mod facts;

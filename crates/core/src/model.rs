@@ -441,6 +441,21 @@ pub struct ComponentHealth {
     pub observed_at: DateTime<Utc>,
 }
 
+/// In whose name we act in a group's project at one site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActingHealth {
+    /// Which site.
+    pub site_id: SiteId,
+    /// `trust`, `service_user` or `unknown`.
+    pub acts_as: String,
+    /// Whose name, with a trust.
+    pub user_name: Option<String>,
+    /// Why it is not a user's.
+    pub reason: Option<String>,
+    /// When it was looked at.
+    pub observed_at: DateTime<Utc>,
+}
+
 /// `GET .../{pg_id}/health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupHealth {
@@ -458,6 +473,8 @@ pub struct GroupHealth {
     pub failover_ready: bool,
     /// Why not, per member or part.
     pub reasons: Vec<String>,
+    /// In whose name we act, per site.
+    pub acting: Vec<ActingHealth>,
     /// When.
     pub observed_at: DateTime<Utc>,
 }

@@ -186,7 +186,7 @@ fn describe(kind: &EntryKind) -> (&'static str, Option<String>, String) {
         EntryKind::Skipped { step, reason, by } => {
             ("skipped", Some(step.clone()), format!("by {by}: {reason}"))
         }
-        EntryKind::Ended { status, error } => {
+        EntryKind::Ended { status, error, .. } => {
             ("ended", None, error.clone().unwrap_or_else(|| status.to_string()))
         }
     }

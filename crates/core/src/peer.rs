@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, SiteHandover, SiteSeen};
-use protector_store::Scope;
+use protector_store::{GroupFilter, PageRequest, Scope};
 use protector_types::{
     Code, Fence, GroupDocument, GroupId, Refusal, Secret, SiteId, TenantMapping, TenantMappingId,
 };
@@ -54,6 +54,37 @@ impl Core {
                 Err(Refusal::peer_unreachable())
             }
             Err(_) => Err(Refusal::peer_unreachable()),
+        }
+    }
+
+    /// Every group's document, for those who look after all of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn all_documents(&self) -> Result<Vec<GroupDocument>, Refusal> {
+        let mut page = PageRequest { limit: 1000, ..PageRequest::default() };
+        let mut all = Vec::new();
+        loop {
+            let filter = GroupFilter::default();
+            let got = self.store.list_groups(&Scope::System, &filter, &page).await;
+            let got = got.map_err(errors::store)?;
+            page.marker = got.items.last().map(|group| group.id.to_string());
+            for group in got.items {
+                let document = self.store.group_document(&Scope::System, group.id).await;
+                all.push(document.map_err(errors::store)?);
+            }
+            if !got.more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Why the peer's copy of a group is not certainly the same as ours; `None`: it is.
+    pub async fn copies_differ(&self, document: &GroupDocument) -> Option<String> {
+        match self.sync_of(document).await {
+            Ok(sync) if sync.status == protector_types::SyncState::InSync => None,
+            Ok(sync) => Some(format!("{} ({})", sync.status, sync.reason.unwrap_or_default())),
+            Err(refusal) => Some(refusal.to_string()),
         }
     }
 
@@ -130,10 +161,13 @@ impl Core {
     /// # Errors
     /// The database's.
     pub async fn drop_tenant_mapping(&self, id: TenantMappingId) -> Result<(), Refusal> {
-        match self.store.delete_tenant_mapping(id).await.map_err(errors::store) {
-            Err(refusal) if refusal.code == Code::NotFound => Ok(()),
-            other => other,
-        }
+        let mapping = match self.tenant_mapping(id).await {
+            Ok(mapping) => mapping,
+            Err(refusal) if refusal.code == Code::NotFound => return Ok(()),
+            Err(refusal) => return Err(refusal),
+        };
+        self.store.delete_tenant_mapping(id).await.map_err(errors::store)?;
+        self.unmapped(&mapping).await
     }
 
     /// Our copy's stamp.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use protector_types::{
-    Fence, GroupId, Member, OperationId, OperationType, ProtectionGroup, Refusal,
+    Delegation, Fence, GroupId, Member, OperationId, OperationType, ProtectionGroup, Refusal,
     ReplicationPolicy, SiteId,
 };
 use protector_workflow::{Definition, Plan};
@@ -35,6 +35,8 @@ pub struct PlanRequest {
     pub local_site: SiteId,
     /// How fenced servers were before, at both sites.
     pub fences: Vec<Fence>,
+    /// Users in whose name we may act, per site; whoever called last comes first.
+    pub delegates: BTreeMap<SiteId, Vec<Delegation>>,
     /// The open drill, if there is one.
     pub drill: Option<EarlierOperation>,
     /// The operation that this one repeats or completes (`retry_of`).

@@ -23,6 +23,8 @@ pub struct Core {
     bell: broadcast::Sender<OperationId>,
     pub(crate) previews: Arc<Mutex<Remembered>>,
     pub(crate) claims: Arc<ClaimWatch>,
+    /// Held while a trust is made.
+    pub(crate) delegating: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Core {
@@ -42,6 +44,7 @@ impl Core {
             bell,
             previews: Arc::default(),
             claims: Arc::default(),
+            delegating: Arc::default(),
         }
     }
 

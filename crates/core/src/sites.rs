@@ -146,21 +146,12 @@ impl Core {
         Ok(types.into_iter().filter(crate::groups::is_replicated).collect())
     }
 
-    /// The site's services in our service user's own project.
+    /// The site's services as an administrator.
     pub(crate) async fn service_cloud(
         &self,
         id: SiteId,
     ) -> Result<std::sync::Arc<dyn protector_ports::Cloud>, Refusal> {
-        let unusable = errors::site("The site cannot be used");
-        let identity = self.fabric.identity(id).await.map_err(&unusable)?;
-        let me = identity.whoami().await.map_err(&unusable)?;
-        let project = me.project_id.ok_or_else(|| {
-            Refusal::new(
-                Code::SiteError,
-                "The service user's token has no project; set the site's project_name",
-            )
-        })?;
-        self.fabric.cloud(id, &project).await.map_err(&unusable)
+        self.fabric.service_cloud(id).await.map_err(errors::site("The site cannot be used"))
     }
 
     /// Connectivity and capability, each with ok, reason and fix. Harmless calls only.

@@ -138,6 +138,23 @@ impl Core {
         self.store.list_tenant_mappings(&page).await.map_err(errors::store)
     }
 
+    /// Every mapping, for those who look after all of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn all_tenant_mappings(&self) -> Result<Vec<TenantMapping>, Refusal> {
+        let mut page = PageRequest { limit: 1000, ..PageRequest::default() };
+        let mut all = Vec::new();
+        loop {
+            let got = self.list_tenant_mappings(page.clone()).await?;
+            page.marker = got.items.last().map(|mapping| mapping.id.to_string());
+            all.extend(got.items);
+            if !got.more {
+                return Ok(all);
+            }
+        }
+    }
+
     /// One mapping.
     ///
     /// # Errors
@@ -172,6 +189,15 @@ impl Core {
                 told.map_err(|_| Refusal::peer_unreachable())?;
             }
         }
-        self.store.delete_tenant_mapping(id).await.map_err(errors::store)
+        self.store.delete_tenant_mapping(id).await.map_err(errors::store)?;
+        self.unmapped(&mapping).await
+    }
+
+    /// A mapping is gone: trusts of a project that no other mapping names are given back.
+    pub(crate) async fn unmapped(&self, mapping: &TenantMapping) -> Result<(), Refusal> {
+        let local = self.store.own_site_id().await.map_err(errors::store)?;
+        let Some(project) = mapping.project_at(local) else { return Ok(()) };
+        let left = self.store.tenant_mappings_of(local, project).await.map_err(errors::store)?;
+        if left.is_empty() { self.release_delegations(project).await } else { Ok(()) }
     }
 }

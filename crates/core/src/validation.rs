@@ -15,6 +15,8 @@ pub(crate) async fn validate(core: &Core, site: &Site) -> ValidationReport {
         checks.push(roles(core, site).await);
         checks.push(skew(core, site).await);
         checks.extend(services(core, site).await);
+        checks.push(plain_members(core, site).await);
+        checks.push(delegations(core, site).await);
     }
     checks.push(protector(core, site).await);
     ValidationReport {
@@ -150,6 +152,60 @@ fn manage_check(result: PortResult<()>) -> Check {
             error,
             "check that cinder-api answers, then validate again",
         ),
+    }
+}
+
+/// The documented policy has no owner to check: with it any member of any project may adopt any array volume. Proved with
+/// a token that holds role `member` alone, by a manage request that cannot work.
+async fn plain_members(core: &Core, site: &Site) -> Check {
+    let name = "cinder.manage_policy.members";
+    let unknown = |why: String| Check {
+        warning: true,
+        ..passed(name, format!("not known whether a plain member may manage array volumes: {why}"))
+    };
+    let mapped = match core.all_tenant_mappings().await {
+        Ok(mappings) => mappings.iter().find_map(|m| m.project_at(site.id).cloned()),
+        Err(refusal) => return unknown(refusal.to_string()),
+    };
+    let Some(project) = mapped else {
+        return unknown("no project of this site is mapped yet; validate again when one is".into());
+    };
+    match core.fabric.may_member_manage(site.id, &project).await {
+        Ok(false) => passed(name, "a plain member of a mapped project may not manage array volumes"),
+        Ok(true) => Check {
+            warning: true,
+            fix: Some(
+                "any member of any project can take over any volume of the array, other tenants' copies among them: use \
+                 the rules of docs/operator/cinder-policy.yaml (role protector, which only Protector's user holds), see \
+                 docs/operator/cinder-policy.md"
+                    .into(),
+            ),
+            ..passed(name, format!("a plain member of project {project} may manage any volume of the array"))
+        },
+        Err(error) => unknown(error.to_string()),
+    }
+}
+
+/// In whose name we act in the mapped projects of the site.
+async fn delegations(core: &Core, site: &Site) -> Check {
+    match core.delegation_counts(site.id).await {
+        Ok((projects, 0)) => Check {
+            warning: projects > 0,
+            ..passed(
+                "delegation",
+                format!(
+                    "Protector's own user acts in all {projects} mapped projects: servers that it makes belong to it; a \
+                     trust is made when a user of the project calls this site's Protector with a password's token"
+                ),
+            )
+        },
+        Ok((projects, trusted)) => passed(
+            "delegation",
+            format!(
+                "in {trusted} of {projects} mapped projects a user's trust is in force; in the others Protector's own user acts"
+            ),
+        ),
+        Err(refusal) => Check { warning: true, ..passed("delegation", refusal.to_string()) },
     }
 }
 

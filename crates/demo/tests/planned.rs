@@ -208,22 +208,16 @@ async fn look(t: &Theatre, at: usize) -> BTreeMap<String, Value> {
         let nics: Vec<Value> = ports["ports"].as_array().unwrap().iter().filter(|p| p["device_id"] == *id).map(|port| {
             let ips: Vec<_> = port["fixed_ips"].as_array().unwrap().iter().map(|ip| ip["ip_address"].clone()).collect();
             let groups: Vec<_> = port["security_groups"].as_array().unwrap().iter().map(|g| name_of(&groups["security_groups"], g)).collect();
-            json!({"mac": port["mac_address"], "ips": ips, "groups": groups, "network": name_of(&networks["networks"], &port["network_id"])})
+            json!({"name": port["name"], "mac": port["mac_address"], "ips": ips, "groups": groups, "network": name_of(&networks["networks"], &port["network_id"])})
         }).collect();
         let summary = json!({
             "id": id, "status": server["status"], "power_state": server["OS-EXT-STS:power_state"], "key_name": server["key_name"],
-            "metadata": server["metadata"], "tags": own_tags(server), "user_data": server["OS-EXT-SRV-ATTR:user_data"],
+            "metadata": server["metadata"], "tags": server["tags"], "user_data": server["OS-EXT-SRV-ATTR:user_data"],
             "flavor": server["flavor"]["original_name"], "locked": server["locked"], "root": server["OS-EXT-SRV-ATTR:root_device_name"],
             "config_drive": server["config_drive"], "description": server["description"], "disks": disks, "nics": nics,
         });
         (text(server, "/name").unwrap(), summary)
     }).collect()
-}
-
-/// Without the markers by which a step finds its own work again.
-fn own_tags(server: &Value) -> Vec<&Value> {
-    let tags = server["tags"].as_array().unwrap();
-    tags.iter().filter(|t| !t.as_str().unwrap().starts_with("ptr-")).collect()
 }
 
 /// Every disk's chain of stamps, by server and device.
@@ -280,8 +274,8 @@ async fn check_target(
         };
         for (a, b) in pairs("nics") {
             assert_eq!(
-                (&a["mac"], &a["ips"], &a["groups"]),
-                (&b["mac"], &b["ips"], &b["groups"]),
+                (&a["name"], &a["mac"], &a["ips"], &a["groups"]),
+                (&b["name"], &b["mac"], &b["ips"], &b["groups"]),
                 "{name}"
             );
             let expected = if name == "db-1" {

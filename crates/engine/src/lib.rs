@@ -6,6 +6,7 @@ pub mod config;
 pub mod driver;
 mod leave;
 pub mod reconcilers;
+pub mod sweep;
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use protector_ports::{BlockStorage, Cloud, Compute, Image, Networking};
+use async_trait::async_trait;
+use protector_ports::{Actor, BlockStorage, Cloud, Compute, Image, Networking, PortResult};
 
 use crate::{
     compute::Nova,
@@ -83,7 +84,19 @@ fn versioned_before(url: &str, project: &str) -> String {
     }
 }
 
+#[async_trait]
 impl Cloud for OpenStackCloud {
+    async fn actor(&self) -> PortResult<Actor> {
+        let token = self.session.token().await?;
+        let reason = self.session.trust_ended();
+        Ok(Actor {
+            user_id: token.info.user_id.clone(),
+            user_name: token.info.user_name.clone(),
+            delegated: self.session.is_trust() && reason.is_none(),
+            reason,
+        })
+    }
+
     fn compute(&self) -> &dyn Compute {
         &self.nova
     }

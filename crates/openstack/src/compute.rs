@@ -88,6 +88,18 @@ impl Nova {
         }
     }
 
+    /// Before 2.52 tags are kept in one item of metadata.
+    async fn remove_packed_tag(&self, id: &str, tag: &str) -> PortResult<()> {
+        let mut tags = self.server(id).await?.tags;
+        tags.retain(|other| other != tag);
+        let path = format!("/servers/{}/metadata/{TAGS_KEY}", part(id));
+        if tags.is_empty() {
+            return self.send(Ask::new(Method::DELETE, CallKind::Ensure, path)).await;
+        }
+        let body = json!({"meta": {TAGS_KEY: tags.join(",")}});
+        self.send(Ask::new(Method::PUT, CallKind::Ensure, path).json(&body)).await
+    }
+
     /// Before 2.47 a server shows only its flavor's id.
     async fn resolve_flavors(&self, servers: Vec<ServerWire>) -> PortResult<Vec<Server>> {
         let mut known: HashMap<String, Flavor> = HashMap::new();
@@ -287,6 +299,19 @@ impl Compute for Nova {
         let path = format!("/servers/{}/os-interface", part(server_id));
         let body = json!({"interfaceAttachment": {"port_id": port_id}});
         self.send(Ask::post(CallKind::Ensure, path).json(&body)).await
+    }
+
+    async fn remove_tag(&self, id: &str, tag: &str) -> PortResult<()> {
+        let removed = if self.version().await? >= V_TAGS_AT_CREATION {
+            let path = format!("/servers/{}/tags/{}", part(id), part(tag));
+            self.send(Ask::new(Method::DELETE, CallKind::Ensure, path)).await
+        } else {
+            self.remove_packed_tag(id, tag).await
+        };
+        match removed {
+            Err(PortError::Absent { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     async fn delete_server(&self, id: &str, permit: &DestroyPermit) -> PortResult<()> {

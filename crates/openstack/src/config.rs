@@ -67,7 +67,12 @@ pub enum Scope {
     /// A mapped project, where our user holds roles.
     Project(ProjectId),
     /// A tenant's trust: we act as that user, in the trust's project.
-    Trust(String),
+    Trust {
+        /// Keystone's id of the trust.
+        id: String,
+        /// Where our own user goes on once Keystone no longer honours the trust; `None`: nowhere.
+        otherwise: Option<ProjectId>,
+    },
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use protector_http::{Answer, Call, CallKind, Service, UpstreamKind};
 use protector_ports::{Identity, PortError, PortResult, Project, TokenInfo};
 use protector_types::{ProjectId, Secret};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
 
 use crate::{
     error::port_error,
@@ -56,6 +57,14 @@ impl KeystoneIdentity {
         }
         // The second pass of the loop always returns.
         Err(self.absent("no answer"))
+    }
+
+    /// Sends with a tenant's token, which we cannot renew.
+    async fn send_as(&self, token: &Secret, call: Call) -> PortResult<Answer> {
+        let header =
+            HeaderValue::from_str(token.expose()).map_err(|_| self.absent("not a token"))?;
+        let answer = self.keystone.send(call.secret_header(AUTH_TOKEN, header)).await;
+        answer.map_err(|upstream| port_error(self.keystone.label(), upstream))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> PortResult<T> {
@@ -120,6 +129,30 @@ impl KeystoneIdentity {
 
 page!(DomainPage, Named, "domains", "no_links", |domain| &domain.id);
 page!(RolePage, Named, "roles", "no_links", |role| &role.id);
+
+#[derive(Deserialize)]
+struct TrustList {
+    trusts: Vec<TrustWire>,
+}
+
+#[derive(Deserialize)]
+struct TrustAnswer {
+    trust: TrustWire,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TrustWire {
+    #[serde(deserialize_with = "null_default")]
+    id: String,
+    #[serde(deserialize_with = "null_default")]
+    trustee_user_id: String,
+    project_id: Option<String>,
+    #[serde(deserialize_with = "loose_bool")]
+    impersonation: bool,
+    expires_at: Option<String>,
+    remaining_uses: Option<u64>,
+}
 
 #[derive(Deserialize)]
 pub(crate) struct Named {
@@ -243,6 +276,45 @@ impl Identity for KeystoneIdentity {
         self.send(Method::PUT, CallKind::Ensure, &path, None).await.map(drop)
     }
 
+    async fn trusts_to_us(
+        &self,
+        token: &Secret,
+        user_id: &str,
+        project: &ProjectId,
+    ) -> PortResult<Vec<Secret>> {
+        let us = self.session.token().await?.info.user_id.clone();
+        let url = format!("{}/OS-TRUST/trusts?trustor_user_id={}", self.root, part(user_id));
+        let answer = self.send_as(token, Call::get(url)).await?;
+        let list: TrustList =
+            answer.json().map_err(|upstream| port_error(self.keystone.label(), upstream))?;
+        let fits = |trust: &TrustWire| {
+            trust.trustee_user_id == us
+                && trust.project_id.as_deref() == Some(project.as_str())
+                && trust.impersonation
+                && trust.expires_at.is_none()
+                && trust.remaining_uses.is_none()
+        };
+        Ok(list.trusts.into_iter().filter(fits).map(|trust| Secret::new(trust.id)).collect())
+    }
+
+    async fn make_trust(
+        &self,
+        token: &Secret,
+        user_id: &str,
+        project: &ProjectId,
+    ) -> PortResult<Secret> {
+        let us = self.session.token().await?.info.user_id.clone();
+        self.trust(token, user_id, &us, project, None).await
+    }
+
+    async fn drop_trust(&self, trust: &Secret) -> PortResult<()> {
+        let path = format!("/OS-TRUST/trusts/{}", part(trust.expose()));
+        match self.send(Method::DELETE, CallKind::Ensure, &path, None).await {
+            Ok(_) | Err(PortError::Absent { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn endpoint(&self, service_type: &str) -> PortResult<String> {
         let token = self.session.token().await?;
         let credentials = self.session.credentials();
@@ -267,6 +339,50 @@ impl Identity for KeystoneIdentity {
 }
 
 impl KeystoneIdentity {
+    /// Makes a trust of role `member`; `until` bounds one that is for us alone.
+    async fn trust(
+        &self,
+        token: &Secret,
+        trustor: &str,
+        trustee: &str,
+        project: &ProjectId,
+        until: Option<DateTime<Utc>>,
+    ) -> PortResult<Secret> {
+        let body = json!({"trust": {
+            "trustor_user_id": trustor,
+            "trustee_user_id": trustee,
+            "project_id": project,
+            "impersonation": true,
+            "allow_redelegation": false,
+            "expires_at": until.map(|end| end.format("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()),
+            "roles": [{"name": "member"}],
+        }});
+        let url = format!("{}/OS-TRUST/trusts", self.root);
+        let call = Call::new(Method::POST, url, CallKind::Effect).json(&body);
+        let answer = self.send_as(token, call).await?;
+        let made: TrustAnswer =
+            answer.json().map_err(|upstream| port_error(self.keystone.label(), upstream))?;
+        Ok(Secret::new(made.trust.id))
+    }
+
+    /// A trust of our own user to itself, of role `member` alone on the project: what a plain member may do can then be
+    /// asked of a service without having one at hand. It ends by itself after `life`.
+    ///
+    /// # Errors
+    /// What Keystone answers; Denied where our user holds no role on the project.
+    pub async fn trust_to_ourselves(
+        &self,
+        in_project: &Session,
+        project: &ProjectId,
+        life: Duration,
+    ) -> PortResult<Secret> {
+        let token = in_project.token().await?;
+        let us = &token.info.user_id;
+        let own = Secret::new(token.header.to_str().unwrap_or_default());
+        let until = self.keystone.clock().now() + life;
+        self.trust(&own, us, us, project, Some(until)).await
+    }
+
     /// A Keystone that uWSGI serves without a web server in front sends no Date header; a token says when it was made.
     async fn skew_of_a_new_token(&self) -> PortResult<i64> {
         let clock = self.keystone.clock().clone();

@@ -1,17 +1,19 @@
 //! Neutron.
 
 use async_trait::async_trait;
+use http::Method;
 use protector_http::CallKind;
 use protector_ports::{
     DestroyPermit, Network, NetworkPort, NetworkQuota, Networking, NewPort, NewSubnet, PortAddress,
     PortError, PortFilter, PortResult, Quota, SecurityGroup, Subnet,
 };
+use protector_types::SecurityGroupRule;
 use serde_json::{Map, Value, json};
 
 use crate::{
     network_wire::{
-        GroupPage, GroupWire, NetworkAnswer, NetworkPage, NetworkWire, PlainQuota, PortAnswer,
-        PortPage, PortWire, QuotaDetails, SubnetAnswer, SubnetPage, SubnetWire,
+        GroupAnswer, GroupPage, GroupWire, NetworkAnswer, NetworkPage, NetworkWire, PlainQuota,
+        PortAnswer, PortPage, PortWire, QuotaDetails, SubnetAnswer, SubnetPage, SubnetWire,
     },
     rest::{Api, Ask, part},
 };
@@ -28,6 +30,24 @@ impl Neutron {
 
     async fn project(&self) -> PortResult<String> {
         Ok(self.api.session.token().await?.project().to_owned())
+    }
+
+    async fn change(&self, path: String, body: &Value) -> PortResult<()> {
+        self.api.send(Ask::new(Method::PUT, CallKind::Ensure, path).json(body)).await.map(drop)
+    }
+
+    /// Absent is success.
+    async fn destroy(&self, path: String, permit: &DestroyPermit) -> PortResult<()> {
+        tracing::info!(
+            service = self.api.service.label(),
+            path,
+            reason = permit.reason(),
+            "delete"
+        );
+        match self.api.send(Ask::delete(path)).await {
+            Ok(_) | Err(PortError::Absent { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn plain_quota(&self, project: &str) -> PortResult<Quota> {
@@ -142,17 +162,12 @@ impl Networking for Neutron {
         Ok(self.api.json::<PortAnswer>(ask).await?.port.into_port())
     }
 
+    async fn rename_port(&self, id: &str, name: &str) -> PortResult<()> {
+        self.change(format!("/ports/{}", part(id)), &json!({"port": {"name": name}})).await
+    }
+
     async fn delete_port(&self, id: &str, permit: &DestroyPermit) -> PortResult<()> {
-        tracing::info!(
-            service = self.api.service.label(),
-            port = id,
-            reason = permit.reason(),
-            "delete"
-        );
-        match self.api.send(Ask::delete(format!("/ports/{}", part(id)))).await {
-            Ok(_) | Err(PortError::Absent { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.destroy(format!("/ports/{}", part(id)), permit).await
     }
 
     async fn create_network(&self, name: &str, description: &str) -> PortResult<Network> {
@@ -185,6 +200,56 @@ impl Networking for Neutron {
         let path = format!("/security-groups?project_id={}", part(&self.project().await?));
         let groups = self.api.list::<GroupPage>(&path, None).await?;
         Ok(groups.into_iter().map(GroupWire::into_port).collect())
+    }
+
+    async fn create_security_group(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> PortResult<SecurityGroup> {
+        let body = json!({"security_group": {"name": name, "description": description}});
+        let ask = Ask::post(CallKind::Effect, "/security-groups").json(&body);
+        Ok(self.api.json::<GroupAnswer>(ask).await?.security_group.into_port())
+    }
+
+    async fn describe_security_group(&self, id: &str, description: &str) -> PortResult<()> {
+        let body = json!({"security_group": {"description": description}});
+        self.change(format!("/security-groups/{}", part(id)), &body).await
+    }
+
+    async fn add_security_group_rule(&self, id: &str, rule: &SecurityGroupRule) -> PortResult<()> {
+        let body = json!({"security_group_rule": {
+            "security_group_id": id,
+            "direction": rule.direction,
+            "ethertype": rule.ethertype,
+            "protocol": rule.protocol,
+            "port_range_min": rule.port_range_min,
+            "port_range_max": rule.port_range_max,
+            "remote_ip_prefix": rule.remote_ip_prefix,
+            "remote_group_id": rule.remote_group,
+            "description": rule.description,
+        }});
+        // Neutron refuses a rule that is there already: a repeat is harmless.
+        let ask = Ask::post(CallKind::Ensure, "/security-group-rules").json(&body);
+        match self.api.send(ask).await {
+            Ok(_) => Ok(()),
+            Err(PortError::Conflict { message, .. }) if message.contains("already exists") => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_security_group_rule(
+        &self,
+        rule_id: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
+        self.destroy(format!("/security-group-rules/{}", part(rule_id)), permit).await
+    }
+
+    async fn delete_security_group(&self, id: &str, permit: &DestroyPermit) -> PortResult<()> {
+        self.destroy(format!("/security-groups/{}", part(id)), permit).await
     }
 
     async fn quota(&self) -> PortResult<NetworkQuota> {

@@ -130,6 +130,11 @@ impl PortWire {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct GroupAnswer {
+    pub security_group: GroupWire,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct GroupWire {
     pub id: String,
     #[serde(default, deserialize_with = "null_default")]

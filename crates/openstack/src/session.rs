@@ -87,6 +87,8 @@ pub struct Session {
     /// Held by the one who logs in; keeps the last failure and its number.
     gate: tokio::sync::Mutex<Option<(u64, PortError)>>,
     finished: AtomicU64,
+    /// Why the trust of the scope is no longer used.
+    trust_ended: RwLock<Option<String>>,
 }
 
 impl Session {
@@ -99,12 +101,23 @@ impl Session {
             current: RwLock::default(),
             gate: tokio::sync::Mutex::default(),
             finished: AtomicU64::new(0),
+            trust_ended: RwLock::default(),
         }
     }
 
     /// How we log in.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// A tenant's trust is its scope.
+    pub fn is_trust(&self) -> bool {
+        matches!(self.scope, Scope::Trust { .. })
+    }
+
+    /// Why this session of a trust goes on as our own user, if it does: Keystone's words.
+    pub fn trust_ended(&self) -> Option<String> {
+        self.trust_ended.read().clone()
     }
 
     /// A token that lives.
@@ -164,25 +177,48 @@ impl Session {
         }
     }
 
+    /// Logs in; with a trust that Keystone no longer honours as our own user, from then on. A person who leaves must
+    /// not stop an operation.
     async fn log_in(&self) -> PortResult<Token> {
-        let body = self.auth_body()?;
+        let Scope::Trust { otherwise: Some(project), .. } = &self.scope else {
+            return self.log_in_to(&self.scope).await;
+        };
+        let own = Scope::Project(project.clone());
+        if self.trust_ended().is_some() {
+            return self.log_in_to(&own).await;
+        }
+        match self.log_in_to(&self.scope).await {
+            Err(error @ (PortError::Denied { .. } | PortError::Absent { .. })) => {
+                // Only if we are accepted otherwise is it the trust; else it is our own password.
+                let token = self.log_in_to(&own).await.map_err(|_| error.clone())?;
+                tracing::warn!(service = self.keystone.label(), %error, "a trust has ended; we go on as our own user");
+                *self.trust_ended.write() = Some(error.to_string());
+                Ok(token)
+            }
+            other => other,
+        }
+    }
+
+    async fn log_in_to(&self, scope: &Scope) -> PortResult<Token> {
+        let body = self.auth_body(scope)?;
         let url = format!("{}/auth/tokens", self.credentials.identity_url());
         let call = Call::new(Method::POST, url, CallKind::Ensure).json(&body).budget(AUTH_BUDGET);
-        let answer = self.keystone.send(call).await.map_err(|upstream| self.refused(upstream))?;
+        let sent = self.keystone.send(call).await;
+        let answer = sent.map_err(|upstream| self.refused(scope, upstream))?;
         let token = self.read_token(&answer).map_err(|u| port_error(self.keystone.label(), u))?;
-        self.check_scope(&token)?;
+        self.check_scope(scope, &token)?;
         Ok(token)
     }
 
-    fn auth_body(&self) -> PortResult<Value> {
+    fn auth_body(&self, scope: &Scope) -> PortResult<Value> {
         Ok(match &self.credentials.method {
             AuthMethod::Password { user, user_domain, password, project, project_domain } => {
-                let scope = match &self.scope {
+                let scope = match scope {
                     Scope::Own => {
                         json!({"project": {"name": project, "domain": {"name": project_domain}}})
                     }
                     Scope::Project(id) => json!({"project": {"id": id}}),
-                    Scope::Trust(id) => json!({"OS-TRUST:trust": {"id": id}}),
+                    Scope::Trust { id, .. } => json!({"OS-TRUST:trust": {"id": id}}),
                 };
                 json!({"auth": {
                     "identity": {
@@ -196,7 +232,7 @@ impl Session {
                     "scope": scope,
                 }})
             }
-            AuthMethod::ApplicationCredential { .. } if matches!(self.scope, Scope::Trust(_)) => {
+            AuthMethod::ApplicationCredential { .. } if matches!(scope, Scope::Trust { .. }) => {
                 return Err(self.denied("an application credential cannot use a trust; register the site with a user and password"));
             }
             // An application credential carries its scope; naming one is refused.
@@ -232,8 +268,8 @@ impl Session {
     }
 
     /// An application credential may be bound to another project than the one that is meant.
-    fn check_scope(&self, token: &Token) -> PortResult<()> {
-        match &self.scope {
+    fn check_scope(&self, scope: &Scope, token: &Token) -> PortResult<()> {
+        match scope {
             Scope::Project(wanted) if token.project() != wanted.as_str() => Err(self.denied(&format!(
                 "the credential is bound to project {:?} and cannot act in {wanted}; register the site with a user and password",
                 token.project()
@@ -242,17 +278,18 @@ impl Session {
         }
     }
 
-    fn refused(&self, upstream: Upstream) -> PortError {
+    fn refused(&self, scope: &Scope, upstream: Upstream) -> PortError {
         if upstream.kind != UpstreamKind::Unauthorized {
             return port_error(self.keystone.label(), upstream);
         }
-        let place = match &self.scope {
+        let place = match scope {
             Scope::Own => "in its own project".to_owned(),
             Scope::Project(id) => {
                 format!("in project {id}: check the password and that the user holds a role there")
             }
-            Scope::Trust(id) => {
-                format!("with trust {id}: it may have been revoked, or its user lost the role")
+            // Which trust it is, is a secret.
+            Scope::Trust { .. } => {
+                "with a tenant's trust: it may have been revoked, or its user lost the role".into()
             }
         };
         self.denied(&format!("our service user is not accepted {place} ({})", upstream.message))

@@ -127,7 +127,13 @@ async fn projects_have_sessions_of_their_own() {
     let world = world(password("right"), |_| true);
     world.site.cloud(Scope::Own).image().images().await.unwrap();
     assert_eq!(world.log.last(LOGIN).body["auth"]["scope"]["project"]["name"], "service");
-    world.site.cloud(Scope::Trust("t1".into())).image().images().await.unwrap();
+    world
+        .site
+        .cloud(Scope::Trust { id: "t1".into(), otherwise: None })
+        .image()
+        .images()
+        .await
+        .unwrap();
     assert_eq!(world.log.last(LOGIN).body["auth"]["scope"], j!({"OS-TRUST:trust": {"id": "t1"}}));
     assert_eq!(world.log.count(LOGIN), 2);
 }
@@ -202,7 +208,13 @@ async fn an_application_credential_acts_only_in_its_project() {
         matches!(&error, PortError::Denied { message, .. } if message.contains("bound to project")),
         "{error:?}"
     );
-    let error = good.site.cloud(Scope::Trust("t".into())).image().images().await.unwrap_err();
+    let error = good
+        .site
+        .cloud(Scope::Trust { id: "t".into(), otherwise: None })
+        .image()
+        .images()
+        .await
+        .unwrap_err();
     assert!(matches!(error, PortError::Denied { .. }), "{error:?}");
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use protector_ports::{Cloud, Fabric, PortError, PortResult, ReplicationArray};
+use protector_ports::{Cloud, Fabric, PortResult, ReplicationArray};
 use protector_types::{GroupId, ProjectId, SiteId};
 use serde::{Deserialize, Serialize};
 
@@ -68,21 +68,18 @@ pub struct Place {
 }
 
 impl Place {
-    /// The services.
+    /// The services, as our service user.
     pub async fn cloud(&self, deps: &Deps) -> PortResult<Arc<dyn Cloud>> {
         deps.fabric.cloud(self.site, &self.project).await
     }
-}
 
-/// The services of a site as an administrator: our service user in its own project. For locks (a lock from the server's
-/// own project is the tenant's to undo) and for lists that members may not read (pools, extra specs).
-pub async fn service_cloud(deps: &Deps, site: SiteId) -> PortResult<Arc<dyn Cloud>> {
-    let me = deps.fabric.identity(site).await?.whoami().await?;
-    let project = me.project_id.ok_or_else(|| PortError::Invalid {
-        service: "keystone".into(),
-        message: "our service user's token has no project; set the site's project_name".into(),
-    })?;
-    deps.fabric.cloud(site, &project).await
+    /// The services in the name of a tenant's user; `None`: as our service user.
+    pub async fn cloud_as(&self, deps: &Deps, user: Option<&str>) -> PortResult<Arc<dyn Cloud>> {
+        match user {
+            Some(user) => deps.fabric.cloud_as(self.site, &self.project, user).await,
+            None => self.cloud(deps).await,
+        }
+    }
 }
 
 /// The array of a group at a site.

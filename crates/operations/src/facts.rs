@@ -8,9 +8,11 @@ use protector_ports::{
     NetworkPort, NetworkQuota, PortError, PortFilter, PortResult, SecurityGroup, Server,
     ServerFilter, ServerGroup, StorageQuota, Subnet, Volume, VolumeType, absent_as_none,
 };
-use protector_types::{Code, Reason, Refusal, SiteId};
+use protector_types::{
+    Code, Delegation, DelegationState, Reason, Refusal, SiteId, choose_delegate,
+};
 
-use crate::deps::{ArrayPlace, Deps, Place, service_cloud};
+use crate::deps::{ArrayPlace, Deps, Place};
 
 /// What the source cloud and array say.
 pub struct SourceFacts {
@@ -43,8 +45,12 @@ pub struct TargetFacts {
     pub ports: Vec<NetworkPort>,
     /// Security groups of the project.
     pub security_groups: Vec<SecurityGroup>,
-    /// Keypairs of our user.
-    pub keypairs: Vec<Keypair>,
+    /// In whose name we may act here, proved just now.
+    pub delegates: Vec<Delegation>,
+    /// The same at the source: names of owners.
+    pub owners: Vec<Delegation>,
+    /// Keypairs by user; `None`: our service user's.
+    pub keypairs: BTreeMap<Option<String>, Vec<Keypair>>,
     /// Server groups of the project.
     pub server_groups: Vec<ServerGroup>,
     /// Names of availability zones.
@@ -64,6 +70,7 @@ pub struct TargetFacts {
 }
 
 /// Where things are for this request.
+#[derive(Debug, Clone)]
 pub struct Places {
     /// The site that is left.
     pub source: Place,
@@ -73,6 +80,10 @@ pub struct Places {
     pub source_array: ArrayPlace,
     /// The target's array.
     pub target_array: ArrayPlace,
+    /// Who delegated at the source.
+    pub source_delegates: Vec<Delegation>,
+    /// Who delegated at the target.
+    pub target_delegates: Vec<Delegation>,
 }
 
 /// From current primary to the other site.
@@ -95,6 +106,8 @@ pub fn places(request: &PlanRequest, target: SiteId) -> Result<Places, Refusal> 
         target: place(target)?,
         source_array: ArrayPlace { group: group.id, site: source },
         target_array: ArrayPlace { group: group.id, site: target },
+        source_delegates: request.delegates.get(&source).cloned().unwrap_or_default(),
+        target_delegates: request.delegates.get(&target).cloned().unwrap_or_default(),
     })
 }
 
@@ -143,15 +156,18 @@ pub async fn source(deps: &Deps, places: &Places, array_group: &str) -> PortResu
 /// The first call that failed.
 pub async fn target(deps: &Deps, places: &Places) -> PortResult<TargetFacts> {
     let cloud = places.target.cloud(deps).await?;
-    let admin = service_cloud(deps, places.target.site).await?;
+    let admin = deps.fabric.service_cloud(places.target.site).await?;
     let array = places.target_array.array(deps).await?;
-    let (compute, storage, network, array) = futures::try_join!(
+    let (compute, storage, network, array, delegated) = futures::try_join!(
         compute(cloud.as_ref()),
         storage(admin.as_ref(), cloud.as_ref()),
         network(cloud.as_ref()),
-        array.identify()
+        array.identify(),
+        delegated(deps, places)
     )?;
-    let (flavors, keypairs, server_groups, availability_zones, compute_quota) = compute;
+    let (flavors, own_keypairs, server_groups, availability_zones, compute_quota) = compute;
+    let (delegates, mut keypairs) = delegated;
+    keypairs.insert(None, own_keypairs);
     let (volume_types, pools, storage_quota) = storage;
     let (networks, subnets, ports, security_groups, network_quota) = network;
     Ok(TargetFacts {
@@ -160,6 +176,8 @@ pub async fn target(deps: &Deps, places: &Places) -> PortResult<TargetFacts> {
         subnets,
         ports,
         security_groups,
+        delegates,
+        owners: places.source_delegates.clone(),
         keypairs,
         server_groups,
         availability_zones,
@@ -170,6 +188,41 @@ pub async fn target(deps: &Deps, places: &Places) -> PortResult<TargetFacts> {
         network_quota,
         array,
     })
+}
+
+/// Users who are asked for their keypairs at most; whoever called last comes first.
+const MOST_DELEGATES: usize = 16;
+
+/// The delegations at the target that Keystone honours right now, with those users' keypairs.
+async fn delegated(
+    deps: &Deps,
+    places: &Places,
+) -> PortResult<(Vec<Delegation>, BTreeMap<Option<String>, Vec<Keypair>>)> {
+    let known = places.target_delegates.iter().filter(|d| d.state == DelegationState::InForce);
+    let looks = known.take(MOST_DELEGATES).map(|delegation| async move {
+        let cloud = places.target.cloud_as(deps, Some(&delegation.user_id)).await?;
+        if !cloud.actor().await?.delegated {
+            return Ok(None);
+        }
+        let keypairs = cloud.compute().keypairs().await?;
+        // It may have ended between the two calls: then these were our own.
+        let holds = cloud.actor().await?.delegated;
+        PortResult::Ok(holds.then(|| (delegation.clone(), keypairs)))
+    });
+    let found = futures::future::try_join_all(looks).await?.into_iter().flatten();
+    let (mut delegates, mut keypairs) = (Vec::new(), BTreeMap::new());
+    for (delegation, keys) in found {
+        keypairs.insert(Some(delegation.user_id.clone()), keys);
+        delegates.push(delegation);
+    }
+    Ok((delegates, keypairs))
+}
+
+impl TargetFacts {
+    /// In whose name a server of this owner is made here; `None`: our service user's.
+    pub fn delegate_for(&self, owner_id: &str) -> Option<&str> {
+        choose_delegate(owner_id, &self.delegates, &self.owners).map(|d| d.user_id.as_str())
+    }
 }
 
 type ComputeFacts = (Vec<Flavor>, Vec<Keypair>, Vec<ServerGroup>, Vec<String>, ComputeQuota);

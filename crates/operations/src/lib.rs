@@ -12,6 +12,8 @@ pub mod failover;
 pub mod fencing;
 pub mod forced;
 pub mod kept;
+pub mod leaks;
+pub mod marked;
 pub mod outcome;
 pub mod points;
 pub mod preview;

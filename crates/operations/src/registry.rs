@@ -27,8 +27,13 @@ pub const STEPS: &[Entry] = &[
     ("dress_volume", |d| with(steps::dress_volume::DressVolume(d.clone()))),
     ("import_keypair", |d| with(steps::import_keypair::ImportKeypair(d.clone()))),
     ("create_server_group", |d| with(steps::create_server_group::CreateServerGroup(d.clone()))),
+    ("create_security_group", |d| {
+        with(steps::create_security_group::CreateSecurityGroup(d.clone()))
+    }),
+    ("fill_security_group", |d| with(steps::fill_security_group::FillSecurityGroup(d.clone()))),
     ("create_port", |d| with(steps::create_port::CreatePort(d.clone()))),
     ("create_server", |d| with(steps::create_server::CreateServer(d.clone()))),
+    ("finish_server", |d| with(steps::finish_server::FinishServer(d.clone()))),
     ("settle_power", |d| with(steps::settle_power::SettlePower(d.clone()))),
     ("verify_source", |d| with(steps::verify_source::VerifySource(d.clone()))),
     ("swap_primary", |_| with(steps::swap_primary::SwapPrimary)),
@@ -78,8 +83,12 @@ pub const IF_LEFT: &[(&str, IfLeft)] = &[
     ("dress_volume", IfLeft::Things),
     ("import_keypair", IfLeft::Things),
     ("create_server_group", IfLeft::Things),
+    ("create_security_group", IfLeft::Things),
+    ("fill_security_group", IfLeft::Things),
     ("create_port", IfLeft::Things),
     ("create_server", IfLeft::Writer),
+    // The server's own step says what is left of it; this one leaves a marker at worst.
+    ("finish_server", IfLeft::Things),
     ("settle_power", IfLeft::Writer),
     // Left out, nobody has looked whether the source still writes.
     ("verify_source", IfLeft::Fence),

@@ -24,7 +24,9 @@ pub struct Made {
     pub networks: Vec<String>,
     /// Nova ids.
     pub server_groups: Vec<String>,
-    /// What ports could not keep.
+    /// Neutron ids of the groups that were copied.
+    pub security_groups: Vec<String>,
+    /// What ports and servers could not keep.
     pub not_preserved: Vec<String>,
 }
 
@@ -60,12 +62,24 @@ impl Made {
             }
             "create_network" => self.networks.push(id()),
             "create_server_group" => self.server_groups.push(id()),
+            "create_security_group" if output["made"] == true => {
+                self.security_groups.extend(output["id"].as_str().map(str::to_owned));
+            }
+            "finish_server" => self.add_losses(&member, output),
             "manage_volume" => self.add_volume(step, member, output),
             "create_port" => self.add_port(step, &member, output),
             "recall" if output.get("volume_id").is_some() => self.add_volume(step, member, output),
             "recall" if output.get("port_id").is_some() => self.add_port(step, &member, output),
             _ => {}
         }
+    }
+
+    fn add_losses(&mut self, member: &str, output: Value) {
+        let Ok(told) = serde_json::from_value::<steps::finish_server::Output>(output) else {
+            return;
+        };
+        self.not_preserved
+            .extend(told.not_preserved.iter().map(|what| format!("{member}: {what}")));
     }
 
     fn add_volume(&mut self, step: &PlannedStep, member: String, output: Value) {

@@ -14,9 +14,8 @@ use protector_operations::{
         layout::lay_out,
         plan::{PlanFacts, Ready},
     },
-    rebuild::ReadyMember,
+    rebuild::{ReadyMember, resolve::ReadyPort},
 };
-use protector_ports::NewPort;
 use protector_types::{
     Epoch, GroupId, GroupStatus, Mappings, Member, MemberId, MemberVolume, OperationId,
     OperationType, ProtectionGroup, ReplicationPolicy, ReplicationStatus, ReplicationType,
@@ -104,6 +103,7 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
         cinder_hosts: BTreeMap::new(),
         local_site: a,
         fences: Vec::new(),
+        delegates: BTreeMap::new(),
         drill: None,
         retried: None,
     }
@@ -120,6 +120,8 @@ fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
             target: place(b),
             source_array: array(a),
             target_array: array(b),
+            source_delegates: Vec::new(),
+            target_delegates: Vec::new(),
         },
         members: request
             .members
@@ -131,7 +133,9 @@ fn plan(members: &[(&str, u32)], off: &[&str]) -> Plan {
                 was_locked: false,
                 runs_now: !off.contains(&member.spec.name.as_str()),
                 flavor_id: "f".into(),
-                ports: vec![("p".into(), NewPort::default())],
+                ports: vec![ReadyPort { source_id: "p".into(), ..ReadyPort::default() }],
+                security_groups: Vec::new(),
+                owner: None,
                 key_name: None,
                 import_key: None,
                 availability_zone: None,
@@ -218,7 +222,7 @@ fn a_server_waits_for_its_own_volumes_and_ports_only() {
 fn the_switch_waits_for_every_server_and_every_second_look_at_the_source() {
     let plan = plan(&[("web-1", 1), ("web-2", 1)], &["web-2"]);
     let before = ancestors(&plan, "swap");
-    for kind in ["create_server", "settle_power", "verify_source"] {
+    for kind in ["create_server", "settle_power", "finish_server", "verify_source"] {
         assert!(of_kind(&plan, kind).iter().all(|s| before.contains(*s)), "{kind}");
     }
     assert_eq!(of_kind(&plan, "settle_power"), ["m1.power"]);

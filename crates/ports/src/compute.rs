@@ -221,6 +221,8 @@ pub trait Compute: Send + Sync {
     ) -> PortResult<()>;
     /// Ensure: plugs an existing port into a stopped or running server.
     async fn attach_port(&self, server_id: &str, port_id: &str) -> PortResult<()>;
+    /// Ensure; the tag is off.
+    async fn remove_tag(&self, id: &str, tag: &str) -> PortResult<()>;
     /// Destroy; the caller waits for it to be gone.
     async fn delete_server(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
     /// Read; all flavors of the project with extra specs where visible.

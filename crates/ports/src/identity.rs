@@ -56,6 +56,25 @@ pub trait Identity: Send + Sync {
     async fn find_project(&self, name: &str, domain_name: &str) -> PortResult<Vec<Project>>;
     /// Ensure; our service user holds `role` on the project.
     async fn grant_own_role(&self, project: &ProjectId, role: &str) -> PortResult<()>;
+    /// Read; ids of the user's trusts to our service user in the project: impersonating, without an end. With the user's
+    /// own token.
+    async fn trusts_to_us(
+        &self,
+        token: &Secret,
+        user_id: &str,
+        project: &ProjectId,
+    ) -> PortResult<Vec<Secret>>;
+    /// Create, with the user's own token; look with [`Identity::trusts_to_us`] first. An impersonating trust of role
+    /// `member` to our service user; answers with its id. Denied for tokens that may not make trusts (of an application
+    /// credential, of another trust), Absent if the user lacks the role.
+    async fn make_trust(
+        &self,
+        token: &Secret,
+        user_id: &str,
+        project: &ProjectId,
+    ) -> PortResult<Secret>;
+    /// Ensure; the trust is gone. As an administrator.
+    async fn drop_trust(&self, trust: &Secret) -> PortResult<()>;
     /// Read; service type -> URL of the interface and region in use.
     async fn endpoint(&self, service_type: &str) -> PortResult<String>;
     /// Read; Keystone's clock minus ours, in milliseconds, from the answer's `Date`.

@@ -19,7 +19,7 @@ pub use array::*;
 pub use block_storage::*;
 pub use compute::*;
 pub use error::{PortError, PortResult, absent_as_none};
-pub use fabric::{Cloud, Fabric};
+pub use fabric::{Actor, Cloud, Fabric};
 pub use identity::*;
 pub use image::*;
 pub use network::*;

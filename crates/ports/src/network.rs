@@ -1,6 +1,7 @@
 //! Neutron, as far as we need it.
 
 use async_trait::async_trait;
+use protector_types::SecurityGroupRule;
 use serde::{Deserialize, Serialize};
 
 use crate::{DestroyPermit, PortResult, Quota};
@@ -149,6 +150,8 @@ pub trait Networking: Send + Sync {
     async fn port(&self, id: &str) -> PortResult<NetworkPort>;
     /// Create; find again by name. Conflict if address or MAC is taken, Denied if they may not be chosen.
     async fn create_port(&self, new: &NewPort) -> PortResult<NetworkPort>;
+    /// Ensure; the port has this name.
+    async fn rename_port(&self, id: &str, name: &str) -> PortResult<()>;
     /// Destroy.
     async fn delete_port(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
     /// Create: a network of the project that is connected to nothing; find again by name.
@@ -159,6 +162,24 @@ pub trait Networking: Send + Sync {
     async fn delete_network(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
     /// Read; of the project.
     async fn security_groups(&self) -> PortResult<Vec<SecurityGroup>>;
+    /// Create, with the rules that every new group has; find again by description. Names may repeat.
+    async fn create_security_group(
+        &self,
+        name: &str,
+        description: &str,
+    ) -> PortResult<SecurityGroup>;
+    /// Ensure; the group has this description.
+    async fn describe_security_group(&self, id: &str, description: &str) -> PortResult<()>;
+    /// Ensure; the group has this rule. `remote_group` is an id here.
+    async fn add_security_group_rule(&self, id: &str, rule: &SecurityGroupRule) -> PortResult<()>;
+    /// Destroy.
+    async fn delete_security_group_rule(
+        &self,
+        rule_id: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()>;
+    /// Destroy; Conflict while a port uses it.
+    async fn delete_security_group(&self, id: &str, permit: &DestroyPermit) -> PortResult<()>;
     /// Read.
     async fn quota(&self) -> PortResult<NetworkQuota>;
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use protector_types::{
-    Epoch, Fence, GroupDocument, GroupId, OperationId, ProjectId, Secret, Site, SiteId, SiteStatus,
-    TenantMapping,
+    Delegation, Epoch, Fence, GroupDocument, GroupId, OperationId, ProjectId, Secret, Site, SiteId,
+    SiteStatus, TenantMapping,
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,16 @@ pub struct OperationPiece {
     pub entries: Vec<serde_json::Value>,
 }
 
+/// A delegation that is in force at the peer's own site, with its trust: its service user there, as whom we act, can use
+/// it.
+#[derive(Debug, Clone)]
+pub struct DelegationHandover {
+    /// The record.
+    pub delegation: Delegation,
+    /// Keystone's id of the trust.
+    pub trust: Secret,
+}
+
 /// Calls to the other Protector, with the peer site's service user.
 #[async_trait]
 pub trait PeerSite: Send + Sync {
@@ -113,6 +123,8 @@ pub trait PeerSite: Send + Sync {
     async fn delete_tenant_mapping(&self, mapping: &TenantMapping) -> PortResult<()>;
     /// Ensure; Conflict when the peer holds a newer document.
     async fn put_group(&self, document: &GroupDocument) -> PortResult<GroupStamp>;
+    /// Read; the delegations of a project that are in force at the peer's own site.
+    async fn delegations(&self, project: &ProjectId) -> PortResult<Vec<DelegationHandover>>;
     /// Read.
     async fn group_stamp(&self, group: GroupId) -> PortResult<GroupStamp>;
     /// Read; the peer's whole copy.

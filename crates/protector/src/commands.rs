@@ -33,6 +33,8 @@ enum Command {
     /// Work on the database.
     #[command(subcommand)]
     Db(Db),
+    /// List what operations that have ended left behind, at both sites.
+    Leftovers(Leftovers),
     /// Print the OpenAPI document.
     Openapi,
     /// Print a configuration file with every option, its default and its meaning.
@@ -49,6 +51,22 @@ struct Service {
     /// Log as JSON.
     #[arg(long)]
     log_json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Leftovers {
+    #[command(flatten)]
+    service: Service,
+    /// Remove what may be removed; without it nothing is changed.
+    #[arg(long)]
+    remove: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// An operation whose record is gone from this site's database and that you hold to be dead: what carries its marker
+    /// may then be removed too.
+    #[arg(long, value_name = "op-...")]
+    operation: Option<protector_types::OperationId>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,6 +115,15 @@ pub async fn run(line: CommandLine) -> anyhow::Result<i32> {
             assemble(&service).await?;
             println!("the database is at this release's schema");
             Ok(0)
+        }
+        Command::Leftovers(options) => {
+            crate::leftovers::run(
+                assemble(&options.service).await?,
+                options.remove,
+                options.json,
+                options.operation,
+            )
+            .await
         }
         Command::Openapi => {
             println!("{}", protector_server::openapi_json()?);

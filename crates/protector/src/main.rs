@@ -1,6 +1,7 @@
 //! The one binary. Under the names `protector-api` and `protector-engine` it is these services.
 
 mod commands;
+mod leftovers;
 mod sim;
 
 use clap::Parser as _;

@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use protector_api::AppState;
 use protector_core::Core;
-use protector_engine::Engine;
+use protector_engine::{
+    Engine,
+    sweep::{self, Sweep},
+};
 use protector_operations::{Deps, GroupPush, OperationsPlanner};
 use protector_policy::PolicyFile;
 use protector_ports::{Fabric, PortError, PortResult};
@@ -32,6 +35,7 @@ pub struct Roles {
 pub struct Protector {
     config: Config,
     core: Core,
+    deps: Deps,
     policy: Arc<PolicyFile>,
     clock: Arc<dyn Clock>,
     hook: Arc<dyn FaultHook>,
@@ -76,16 +80,36 @@ impl Protector {
         let fabric: Arc<dyn Fabric> =
             Arc::new(Wiring::new(&config, store.clone(), clock.clone(), hook.clone())?);
         let push = Arc::new(LatePush::default());
-        let planner = Arc::new(OperationsPlanner::new(Deps::new(fabric.clone(), push.clone())));
+        let deps = Deps::new(fabric.clone(), push.clone());
+        let planner = Arc::new(OperationsPlanner::new(deps.clone()));
         let core = Core::new(store, fabric, planner, clock.clone());
         // A fresh cell: nobody has set it.
         let _ = push.0.set(core.clone());
-        Ok(Self { config, core, policy: Arc::new(policy), clock, hook })
+        Ok(Self { config, core, deps, policy: Arc::new(policy), clock, hook })
     }
 
     /// The product.
     pub fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// What operations that have ended left at both sites; with `remove`, it is removed where that is safe. `named`: an
+    /// operation that is not known here and that an operator holds to be dead.
+    ///
+    /// # Errors
+    /// When our own books cannot be read.
+    pub async fn leftovers(
+        &self,
+        remove: bool,
+        named: Option<protector_types::OperationId>,
+    ) -> anyhow::Result<Sweep> {
+        let mut sweep = sweep::find(&self.core, &self.deps, named)
+            .await
+            .map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        if remove {
+            sweep::remove(&self.deps, &mut sweep).await;
+        }
+        Ok(sweep)
     }
 
     /// Runs until `shutdown`; `listening` is where the API is served, bound by the caller or here.

@@ -9,17 +9,22 @@ use protector_client::{PeerClient, TokenSource, classify};
 use protector_flasharray::FlashArray;
 use protector_http::{Client, ServiceOptions, SocketTransport, TlsOptions, Transport};
 use protector_openstack::{
-    AuthMethod, Credentials, Scope as SessionScope, Session, Site as Entrance,
+    AuthMethod, Credentials, OpenStackCloud, Scope as SessionScope, Session, Site as Entrance,
 };
 use protector_ports::{Cloud, Fabric, Identity, PeerSite, PortError, PortResult, ReplicationArray};
 use protector_store::{Scope, Store, StoreError};
-use protector_types::{Clock, GroupId, ProjectId, Secret, Site, SiteId};
+use protector_types::{
+    Clock, Delegation, DelegationState, GroupId, ProjectId, Secret, Site, SiteId,
+};
 use sha2::{Digest, Sha256};
 
 use crate::{Config, config::KeystoneConfig, hooks::HookedTransport};
 
 /// Service type of our API in the catalog.
 const SERVICE_TYPE: &str = "disaster-recovery";
+
+/// How long the probe's trust could live if it were not removed.
+const PROBE_LIFE: chrono::Duration = chrono::Duration::minutes(5);
 
 /// Wires adapters to ports.
 pub struct Wiring {
@@ -163,6 +168,54 @@ impl Wiring {
     }
 }
 
+impl Wiring {
+    /// The trust of a user that is in force as far as we know. Trouble with our own books must not stop an operation:
+    /// our service user does the same.
+    async fn trust(
+        &self,
+        site: SiteId,
+        project: &ProjectId,
+        user: &str,
+    ) -> Option<(Delegation, Secret)> {
+        match self.store.delegation(site, project, user).await {
+            Ok(Some((record, Some(trust)))) if record.state == DelegationState::InForce => {
+                Some((record, trust))
+            }
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(%site, user, %error, "a user's delegation cannot be read");
+                None
+            }
+        }
+    }
+
+    async fn trust_has_ended(&self, record: &Delegation, trust: &Secret, reason: &str) {
+        if let Err(error) = self.store.end_delegation(record, trust, reason).await {
+            tracing::warn!(user = record.user_id, %error, "the end of a delegation could not be recorded");
+        }
+    }
+}
+
+/// With a token that must hold role `member` and nothing that says more.
+async fn plain_member_manages(cloud: &OpenStackCloud) -> PortResult<bool> {
+    let token = cloud.session().token().await.map_err(|error| PortError::Invalid {
+        service: "keystone".into(),
+        message: format!("a token of a plain member could not be had: {error}"),
+    })?;
+    let plain = |role: &String| ["member", "reader"].contains(&role.as_str());
+    if !token.info.roles.iter().all(plain) {
+        return Err(PortError::Invalid {
+            service: "keystone".into(),
+            message: format!("the probe's token holds {}", token.info.roles.join(", ")),
+        });
+    }
+    match cloud.block_storage().prove_manage_right().await {
+        Ok(()) => Ok(true),
+        Err(PortError::Denied { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Our database as a party that a port call needs.
 fn own(error: StoreError) -> PortError {
     let service = "our database".to_owned();
@@ -208,6 +261,58 @@ impl Fabric for Wiring {
     async fn cloud(&self, site: SiteId, project: &ProjectId) -> PortResult<Arc<dyn Cloud>> {
         let connected = self.connected(site).await?;
         Ok(connected.entrance.cloud(SessionScope::Project(project.clone())))
+    }
+
+    async fn cloud_as(
+        &self,
+        site: SiteId,
+        project: &ProjectId,
+        user_id: &str,
+    ) -> PortResult<Arc<dyn Cloud>> {
+        let connected = self.connected(site).await?;
+        let scope = match self.trust(site, project, user_id).await {
+            Some((record, trust)) => {
+                let otherwise = Some(project.clone());
+                let scope = SessionScope::Trust { id: trust.expose().to_owned(), otherwise };
+                match connected.entrance.session(scope.clone()).trust_ended() {
+                    None => scope,
+                    Some(reason) => {
+                        connected.entrance.forget(&scope);
+                        self.trust_has_ended(&record, &trust, &reason).await;
+                        SessionScope::Project(project.clone())
+                    }
+                }
+            }
+            None => SessionScope::Project(project.clone()),
+        };
+        Ok(connected.entrance.cloud(scope))
+    }
+
+    async fn service_cloud(&self, site: SiteId) -> PortResult<Arc<dyn Cloud>> {
+        Ok(self.connected(site).await?.entrance.cloud(SessionScope::Own))
+    }
+
+    async fn prove_trust(&self, site: SiteId, trust: &Secret) -> PortResult<()> {
+        let connected = self.connected(site).await?;
+        let scope = SessionScope::Trust { id: trust.expose().to_owned(), otherwise: None };
+        let proof = connected.entrance.session(scope.clone()).token().await;
+        connected.entrance.forget(&scope);
+        proof.map(drop)
+    }
+
+    async fn may_member_manage(&self, site: SiteId, project: &ProjectId) -> PortResult<bool> {
+        let connected = self.connected(site).await?;
+        let (entrance, identity) = (&connected.entrance, connected.entrance.identity());
+        let in_project = entrance.session(SessionScope::Project(project.clone()));
+        let trust = identity.trust_to_ourselves(&in_project, project, PROBE_LIFE).await?;
+        let scope = SessionScope::Trust { id: trust.expose().to_owned(), otherwise: None };
+        let cloud = entrance.cloud(scope.clone());
+        let proof = plain_member_manages(&cloud).await;
+        entrance.forget(&scope);
+        if let Err(error) = identity.drop_trust(&trust).await {
+            tracing::info!(%error, "the trust of the probe stays until it ends by itself");
+        }
+        proof
     }
 
     async fn identity(&self, site: SiteId) -> PortResult<Arc<dyn Identity>> {

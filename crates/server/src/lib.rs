@@ -11,7 +11,7 @@ pub mod telemetry;
 pub use assembly::{Protector, Roles};
 pub use config::Config;
 pub use hooks::test_clock;
-pub use protector_engine::EngineConfig;
+pub use protector_engine::{EngineConfig, sweep::Sweep};
 
 pub use protector_http::install_crypto_provider;
 pub use protector_workflow::{ScaledClock, SystemClock};

@@ -198,3 +198,17 @@ entity!(
         status: String,
     }
 );
+entity!(
+    /// A user's consent; `sealed` is the Keystone trust, while there is one.
+    delegation = "delegations" {
+        #[sea_orm(primary_key, auto_increment = false)] site_id: String,
+        #[sea_orm(primary_key, auto_increment = false)] project_id: String,
+        #[sea_orm(primary_key, auto_increment = false)] user_id: String,
+        user_name: String,
+        state: String,
+        reason: Option<String>,
+        sealed: Option<String>,
+        used_at: String,
+        observed_at: String,
+    }
+);

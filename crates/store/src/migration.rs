@@ -312,6 +312,23 @@ const TABLES: &[TableDdl] = &[
         parent: GROUP,
     },
     TableDdl {
+        migration: "m0019_delegations",
+        table: "delegations",
+        columns: &[
+            must("site_id", Word),
+            must("project_id", Word),
+            must("user_id", Word),
+            must("user_name", Word),
+            must("state", Word),
+            may("reason", Text),
+            may("sealed", Text),
+            must("used_at", Time),
+            must("observed_at", Time),
+        ],
+        key: &["site_id", "project_id", "user_id"],
+        parent: Some(("site_id", "sites", "id")),
+    },
+    TableDdl {
         migration: "m0031_site_facts",
         table: "site_facts",
         columns: &[must("group_id", Word), must("body", Text)],

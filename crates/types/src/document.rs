@@ -219,6 +219,44 @@ pub struct ServerSpec {
     pub server_group: Option<ServerGroupSpec>,
     /// Ports in interface order.
     pub ports: Vec<PortSpec>,
+    /// The project's security groups that the ports use, and those which these refer to; never `default`.
+    pub security_groups: Vec<SecurityGroupSpec>,
+}
+
+/// A security group, so that it can be made elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SecurityGroupSpec {
+    /// Name: by it a group is matched at the other site.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Rules.
+    pub rules: Vec<SecurityGroupRule>,
+    /// Rules that mean nothing elsewhere (another project's group, an address group), for a person.
+    pub not_portable: Vec<String>,
+}
+
+/// A rule of a security group, as Neutron has it, but with the remote group by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SecurityGroupRule {
+    /// `ingress` or `egress`.
+    pub direction: String,
+    /// `IPv4` or `IPv6`.
+    pub ethertype: String,
+    /// `tcp` ...; `None`: any.
+    pub protocol: Option<String>,
+    /// First port, or ICMP type.
+    pub port_range_min: Option<i64>,
+    /// Last port, or ICMP code.
+    pub port_range_max: Option<i64>,
+    /// From or to these addresses.
+    pub remote_ip_prefix: Option<String>,
+    /// From or to members of this group of the same project, by name; its own name: itself.
+    pub remote_group: Option<String>,
+    /// Description.
+    pub description: String,
 }
 
 /// A flavor by content.
@@ -256,6 +294,8 @@ pub struct ServerGroupSpec {
 pub struct PortSpec {
     /// Port id at the source.
     pub id: String,
+    /// Its name.
+    pub name: String,
     /// Network id at the source.
     pub network_id: String,
     /// Network name at the source.

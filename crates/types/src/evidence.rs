@@ -19,6 +19,7 @@ enum Source {
     GroupRecord { group: GroupId, version: u64 },
     KeptRecord { operation: OperationId, copy: Uuid },
     FenceRecord { member: MemberId, epoch: u64 },
+    Request { operation: OperationId },
 }
 
 impl Evidence {
@@ -31,6 +32,12 @@ impl Evidence {
     /// committed.
     pub fn of_fence_record(fence: &Fence) -> Self {
         Self(Source::FenceRecord { member: fence.member_id, epoch: fence.epoch })
+    }
+
+    /// An operator named the operation on the command line and holds it to be dead, though its journal is not here: covers
+    /// what carries the marker of that operation and nothing uses.
+    pub fn on_request(operation: OperationId) -> Self {
+        Self(Source::Request { operation })
     }
 
     /// The stored record of a group that is being deleted: covers its own array protection group, nothing else.
@@ -51,6 +58,7 @@ impl fmt::Display for Evidence {
             Source::Journal { operation, step, seq } => {
                 write!(f, "{operation} step {step} entry {seq}")
             }
+            Source::Request { operation } => write!(f, "an operator's word on {operation}"),
             Source::GroupRecord { group, version } => {
                 write!(f, "record of group {group} version {version}")
             }

@@ -4,6 +4,7 @@
 //! No I/O, no async runtime, no ambient clock: whatever reads time or chance takes it as an argument.
 
 pub mod clock;
+pub mod delegation;
 pub mod document;
 pub mod domain_effect;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod site;
 pub mod states;
 
 pub use clock::{BoxFuture, Clock, ManualClock, Rng, SplitMix};
+pub use delegation::{Delegation, DelegationState, choose_delegate};
 pub use document::*;
 pub use domain_effect::{DomainEffect, NewPlacement};
 pub use error::{Code, Kind, Reason, Refusal};

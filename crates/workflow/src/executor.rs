@@ -38,6 +38,8 @@ pub struct ExecutorConfig {
     pub gate: Gate,
     /// Look for each step before it runs for the first time: the journal may lag behind what was done (takeover).
     pub look_first: bool,
+    /// Patience of the last look for what an operation left.
+    pub last_look: Duration,
 }
 
 impl Default for ExecutorConfig {
@@ -50,6 +52,7 @@ impl Default for ExecutorConfig {
             drain: Duration::from_secs(25),
             gate: Gate::default(),
             look_first: false,
+            last_look: Duration::from_secs(120),
         }
     }
 }
@@ -118,6 +121,9 @@ impl Executor {
         run.record(claimed, &mut batch);
         let end = loop {
             run.decide_into(&mut batch);
+            if matches!(run.state.mode(), Mode::Ended(_)) {
+                run.look_back(&mut batch).await;
+            }
             if !self.lease.is_held() {
                 break RunEnd::Fenced;
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use protector_types::{DomainEffect, OperationId, OperationStatus};
+use protector_types::{DomainEffect, Evidence, OperationId, OperationStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -112,6 +112,9 @@ pub enum EntryKind {
         status: OperationStatus,
         /// For `error_message`.
         error: Option<String>,
+        /// What the last look found that should be gone; `None`: nobody looked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaked: Option<Value>,
     },
 }
 
@@ -191,6 +194,18 @@ pub trait Journal: Send + Sync {
         effects: &[DomainEffect],
         summary: &Summary,
     ) -> Result<u64, JournalError>;
+}
+
+impl Entry {
+    /// Proof that something was made by this entry's step; `None` if the entry is no intent.
+    pub fn evidence(&self, operation: OperationId) -> Option<Evidence> {
+        match &self.kind {
+            EntryKind::Started { step, .. } => {
+                Some(Evidence::from_journal(operation, step, self.seq))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A journal in memory, for tests of plans and steps.

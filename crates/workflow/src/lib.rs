@@ -28,7 +28,7 @@ pub mod step;
 pub mod view;
 
 pub use clock::{ScaledClock, SystemClock};
-pub use cx::StepCx;
+pub use cx::{StepCx, marker};
 pub use decide::Decision;
 pub use executor::{Control, Executor, ExecutorConfig, RunEnd};
 pub use gate::{Gate, StepGate};

@@ -161,7 +161,7 @@ impl State {
                 let parked = self.error_message().unwrap_or_default();
                 let error = format!("Abandoned by {}: {reason}. Before that: {parked}", request.by);
                 let status = OperationStatus::Failed;
-                Ok(vec![EntryKind::Ended { status, error: Some(error) }])
+                Ok(vec![EntryKind::Ended { status, error: Some(error), leaked: None }])
             }
         }
     }

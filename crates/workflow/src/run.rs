@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use protector_types::{DomainEffect, OperationStatus};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -351,7 +351,29 @@ impl<'a> Run<'a> {
     ) {
         let definition = &self.executor.definition;
         batch.effects.extend(definition.on_end(self.state.plan(), status, unwound));
-        self.record(EntryKind::Ended { status, error }, batch);
+        self.record(EntryKind::Ended { status, error, leaked: None }, batch);
+    }
+
+    /// The last look, before the end is committed. The end does not wait for it longer than its patience or the lease.
+    pub async fn look_back(&mut self, batch: &mut Batch) {
+        let executor = self.executor;
+        let found = {
+            let look = executor.definition.last_look(executor.operation, &self.state);
+            tokio::select! {
+                found = look => found,
+                () = executor.clock.sleep(executor.config.last_look) => Some(json!([format!(
+                    "clouds and arrays did not answer within {} s: what is left is not known",
+                    executor.config.last_look.as_secs()
+                )])),
+                () = executor.lease.lost() => None,
+            }
+        };
+        for entry in &mut batch.entries {
+            if let EntryKind::Ended { leaked, .. } = &mut entry.kind {
+                leaked.clone_from(&found);
+            }
+        }
+        self.state.leaked = found;
     }
 
     fn deadline_after(&self, patience: chrono::Duration) -> DateTime<Utc> {

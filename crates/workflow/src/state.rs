@@ -138,6 +138,7 @@ pub struct State {
     pub(crate) unsettled: usize,
     pub(crate) mode: Mode,
     pub(crate) past_no_return: bool,
+    pub(crate) leaked: Option<Value>,
     last_seq: u64,
 }
 
@@ -198,6 +199,7 @@ impl State {
             unsettled: count,
             mode: Mode::Forward,
             past_no_return: false,
+            leaked: None,
             last_seq: 0,
             plan,
         }
@@ -349,9 +351,10 @@ impl State {
             EntryKind::Asked { request, refused } => self.asked(request, refused.as_deref()),
             EntryKind::Resumed { .. } => self.resume(),
             EntryKind::Skipped { step, .. } => self.at(step, Self::skip),
-            EntryKind::Ended { status, error } => {
+            EntryKind::Ended { status, error, leaked } => {
                 self.mode = Mode::Ended(*status);
                 self.error.clone_from(error);
+                self.leaked.clone_from(leaked);
             }
         }
         self.highest_progress = self.highest_progress.max(self.raw_progress());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use protector_types::{DomainEffect, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, OperationId, OperationStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -283,4 +283,13 @@ pub trait Definition: Send + Sync {
     }
     /// The record's `result_data`: pure, from plan and journal.
     fn result_data(&self, state: &State) -> Value;
+    /// A last look, when the operation is about to end: what is left of it though it should not be. Changes nothing and
+    /// cannot fail; what could not be looked at is said so. `None`: this definition does not look.
+    fn last_look<'a>(
+        &'a self,
+        _operation: OperationId,
+        _state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(std::future::ready(None))
+    }
 }

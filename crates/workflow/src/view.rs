@@ -199,13 +199,25 @@ impl State {
         data
     }
 
+    /// `result_data.leaked`: what the definition knows of, and what the last look found beside it.
+    fn with_leaks(&self, mut result_data: Value) -> Value {
+        if let (Some(Value::Array(found)), Value::Object(data)) = (&self.leaked, &mut result_data) {
+            let leaked = data.entry("leaked").or_insert_with(|| json!([]));
+            if let Value::Array(known) = leaked {
+                known.extend(found.iter().cloned());
+            }
+        }
+        result_data
+    }
+
     /// What the operation's row repeats.
     pub fn summary(&self, now: DateTime<Utc>, definition: &dyn Definition) -> Summary {
         let view = self.view();
         let at_rest = view.status.is_terminal() || view.status == OperationStatus::NeedsAttention;
         Summary {
             completed_at: view.status.is_terminal().then_some(now),
-            result_data: at_rest.then(|| self.with_left(definition.result_data(self))),
+            result_data: at_rest
+                .then(|| self.with_leaks(self.with_left(definition.result_data(self)))),
             view,
         }
     }

@@ -50,6 +50,7 @@ pub async fn act(
     let key = idempotency(&call, loaded.id(), &action.canonical)?;
     let request = convert::action(action.action, action.params, key);
     enforce(&call, &loaded, rule_of(&call, &request)?)?;
+    call.note_caller(&loaded.project).await?;
     answer(&call, &loaded, request).await
 }
 

@@ -39,6 +39,7 @@ pub async fn create(
     RawBody(bytes): RawBody,
 ) -> ApiResult<impl IntoResponse> {
     let project = enforce_project(&call, &path.tenant_id, Rule::GroupsCreate)?;
+    call.note_caller(&project).await?;
     call.no_query()?;
     let request: GroupCreateBody = read_body(&bytes, call.version)?;
     let new = convert::new_group(request.protection_group);

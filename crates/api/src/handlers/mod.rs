@@ -44,6 +44,7 @@ impl LoadedGroup {
 pub(crate) async fn load(call: &Call, path: &GroupPath, rule: Rule) -> ApiResult<LoadedGroup> {
     let loaded = find(call, path).await?;
     enforce(call, &loaded, rule)?;
+    call.note_caller(&loaded.project).await?;
     Ok(loaded)
 }
 

@@ -3,13 +3,14 @@
 use axum::Json;
 use http::StatusCode;
 use protector_api_types::{
-    ClaimBody, GroupStampBody, GroupStampsBody, PeerArrayTokenBody, PeerClaimBody, PeerFencesBody,
-    PeerForcedGroupBody, PeerGroupBody, PeerInfoBody, PeerJournalBody, PeerOperationBody,
-    PeerSiteBody, PeerTenantMappingBody, StampOfGroup, read_body,
+    ClaimBody, GroupStampBody, GroupStampsBody, PeerArrayTokenBody, PeerClaimBody, PeerDelegation,
+    PeerDelegationsBody, PeerFencesBody, PeerForcedGroupBody, PeerGroupBody, PeerInfoBody,
+    PeerJournalBody, PeerOperationBody, PeerSiteBody, PeerTenantMappingBody, StampOfGroup,
+    read_body,
 };
 use protector_policy::Rule;
 use protector_ports::{ClaimRequest, OperationPiece, SiteHandover};
-use protector_types::{GroupId, OperationId, SiteId, TenantMappingId};
+use protector_types::{GroupId, OperationId, ProjectId, SiteId, TenantMappingId};
 
 use crate::{
     call::{Call, id},
@@ -17,8 +18,8 @@ use crate::{
     docs::{ChangeFails, ShowFails},
     error::ApiResult,
     extract::{
-        MappingPath, PathOf, PeerClaimPath, PeerGroupPath, PeerOperationPath, PeerTokenPath,
-        RawBody, SitePath,
+        MappingPath, PathOf, PeerClaimPath, PeerGroupPath, PeerOperationPath, PeerProjectPath,
+        PeerTokenPath, RawBody, SitePath,
     },
     query::invalid,
 };
@@ -290,4 +291,24 @@ pub async fn delete_claim(
     let group: GroupId = id("Protection group", &path.pg_id)?;
     call.core().free_claim(group, id("Operation", &path.op_id)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says who delegated to us in a project, with the trusts: only our own service user, as whom the peer calls, can use
+/// them.
+#[utoipa::path(
+    get, path = "/v1/peer/projects/{project_id}/delegations", tag = "peer", params(PeerProjectPath),
+    responses((status = 200, description = "Those in force at our site", body = PeerDelegationsBody), ShowFails)
+)]
+pub async fn delegations(
+    call: Call,
+    PathOf(path): PathOf<PeerProjectPath>,
+) -> ApiResult<Json<PeerDelegationsBody>> {
+    allow(&call)?;
+    let handed =
+        call.core().delegations_for_peer(ProjectId::from(path.project_id.as_str())).await?;
+    let delegations = handed
+        .into_iter()
+        .map(|it| PeerDelegation { delegation: it.delegation, trust: it.trust.expose().to_owned() })
+        .collect();
+    Ok(Json(PeerDelegationsBody { delegations }))
 }

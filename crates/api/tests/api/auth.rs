@@ -104,3 +104,26 @@ async fn roles_decide_what_one_may_do_in_the_own_project() {
     }
     assert_eq!(api.get("member", "/v1/admin/sites").await.status, 403);
 }
+
+/// A trust may be made on a change that is allowed, in the token's own project, and never on a read.
+#[tokio::test]
+async fn who_may_change_something_lets_us_act_in_his_name() {
+    let api = Api::new();
+    let callers = || std::mem::take(&mut api.core.seen.lock().callers);
+    let group = format!("{}/{}", groups(), crate::fake::group_id());
+    api.get("member", &group).await;
+    api.call("reader", "DELETE", &group, "").await;
+    api.call("foreign", "DELETE", &group, "").await;
+    api.call("admin", "DELETE", &group, "").await;
+    assert!(callers().is_empty());
+    for (method, path, body) in [
+        ("PATCH", group.clone(), r#"{"protection_group": {"name": "n"}}"#),
+        ("POST", format!("{group}/action"), r#"{"failover": {}}"#),
+        ("POST", groups(), r#"{"protection_group": {"name": "n"}}"#),
+    ] {
+        let answer = api.call("member", method, &path, body).await;
+        assert!(answer.status < 300, "{path}: {}", answer.text);
+        let noted = ("user-1".to_owned(), PROJECT.into(), "member".to_owned(), false);
+        assert_eq!(callers(), [noted], "{path}");
+    }
+}

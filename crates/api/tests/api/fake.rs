@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use protector_api::{CoreApi, OperationCounts};
 use protector_core::*;
 use protector_ports::{
-    ClaimAnswer, ClaimRequest, GroupStamp, OperationPiece, PeerInfo, RecoveryPoint, SiteHandover,
-    TokenInfo, VolumeType,
+    ClaimAnswer, ClaimRequest, DelegationHandover, GroupStamp, OperationPiece, PeerInfo,
+    RecoveryPoint, SiteHandover, TokenInfo, VolumeType,
 };
 use protector_types::*;
 use serde_json::Value;
@@ -35,6 +35,8 @@ pub struct Seen {
     pub handovers: Vec<SiteHandover>,
     pub records: Vec<(ProjectId, Value)>,
     pub forced_from: Vec<Option<SiteId>>,
+    /// User, project, token, and whether an application credential made it.
+    pub callers: Vec<(String, ProjectId, String, bool)>,
 }
 
 pub struct FakeCore {
@@ -357,6 +359,13 @@ impl CoreApi for FakeCore {
             sync_status: SyncState::InSync,
             failover_ready: true,
             reasons: vec!["nothing".into()],
+            acting: vec![ActingHealth {
+                site_id: site_a(),
+                acts_as: "trust".into(),
+                user_name: Some("ann".into()),
+                reason: None,
+                observed_at: start(),
+            }],
             observed_at: start(),
         })
     }
@@ -453,6 +462,34 @@ impl CoreApi for FakeCore {
     ) -> Result<u64, Refusal> {
         self.seen.lock().records.push((piece.project_id, piece.record));
         Ok(0)
+    }
+    async fn delegations_for_peer(
+        &self,
+        project: ProjectId,
+    ) -> Result<Vec<DelegationHandover>, Refusal> {
+        let delegation = Delegation {
+            site_id: site_a(),
+            project_id: project,
+            user_id: "u1".into(),
+            user_name: "ann".into(),
+            state: DelegationState::InForce,
+            reason: None,
+            used_at: start(),
+            observed_at: start(),
+        };
+        Ok(vec![DelegationHandover { delegation, trust: Secret::new("trust-1") }])
+    }
+    async fn note_caller(
+        &self,
+        caller: &Caller,
+        project: &ProjectId,
+        token: &Secret,
+        from_application_credential: bool,
+    ) -> Result<(), Refusal> {
+        let token = token.expose().to_owned();
+        let noted = (caller.user_id.clone(), project.clone(), token, from_application_credential);
+        self.seen.lock().callers.push(noted);
+        Ok(())
     }
     async fn authenticate(&self, text: &Secret) -> Result<TokenInfo, Refusal> {
         self.seen.lock().authenticated += 1;

@@ -104,3 +104,16 @@ async fn claims_and_forced_documents_go_their_own_ways() {
     let stamps = api.get("service", &format!("/v1/peer/sites/{}/groups", site_b())).await;
     assert_eq!(stamps.json()["stamps"][0]["group_id"], json!(group_id()));
 }
+
+#[tokio::test]
+async fn the_peer_learns_who_delegated_here() {
+    let api = Api::new();
+    let body = api.get("service", "/v1/peer/projects/p1/delegations").await.json();
+    let only = &body["delegations"][0];
+    assert_eq!(only["trust"], "trust-1");
+    assert_eq!(
+        (&only["delegation"]["project_id"], &only["delegation"]["state"]),
+        (&json!("p1"), &json!("in_force"))
+    );
+    assert_eq!(api.get("member", "/v1/peer/projects/p1/delegations").await.status, 403);
+}

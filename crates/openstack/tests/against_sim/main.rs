@@ -6,6 +6,7 @@ mod common;
 
 mod block_storage;
 mod compute;
+mod delegation;
 mod identity;
 mod lab;
 mod network;

@@ -164,8 +164,16 @@ fn sweeps(sketch: &mut Sketch, request: &PlanRequest, record: &DrillRecord, plac
     sweep("ports", 0, What::Ports, &["servers"]);
     sweep("networks", 0, What::Networks, &["ports"]);
     sweep("groups", 0, What::ServerGroups, &["servers"]);
+    sweep("security", 0, What::SecurityGroups, &["ports"]);
     sweep("volumes", 1, What::Volumes, &["servers"]);
-    let all = [What::Servers, What::Ports, What::Volumes, What::Networks, What::ServerGroups];
+    let all = [
+        What::Servers,
+        What::Ports,
+        What::Volumes,
+        What::Networks,
+        What::ServerGroups,
+        What::SecurityGroups,
+    ];
     let after = ["networks", "groups", "volumes"].map(str::to_owned).to_vec();
     sketch.add("left", "list_leftovers", 2, after, input(&all)).deadline_sec = 120;
     let input = sweep::Expected { listed_by: "left".into() };

@@ -126,7 +126,7 @@ fn servers(sketch: &mut Sketch, request: &PlanRequest, ready: &Ready<'_>) -> Vec
     let shared = rebuild.shared(sketch, &ready.members);
     let mut last = Vec::new();
     for (m, member) in ready.members.iter().enumerate() {
-        let ports = rebuild.ports(sketch, m, member);
+        let ports = rebuild.ports(sketch, m, member, &shared);
         let volumes = rebuild.volumes(sketch, m, member);
         last.push(rebuild.server(sketch, m, member, ports, volumes, &shared).last);
     }

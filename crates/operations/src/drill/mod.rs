@@ -19,11 +19,11 @@ pub mod remains;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, registry, results, steps::choose_point};
+use crate::{deps::Deps, leaks, registry, results, steps::choose_point};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "test_failover";
@@ -60,6 +60,14 @@ impl Definition for Drill {
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
     }
+
+    fn last_look<'a>(
+        &'a self,
+        operation: OperationId,
+        state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(leaks::last_look(&self.0, operation, state))
+    }
 }
 
 /// Every resource that the drill made (1.1), and what 1.3 adds. Pure, from plan and journal.
@@ -86,6 +94,7 @@ pub fn result_data(state: &State) -> Value {
         "test_ports": made.port_ids,
         "test_networks": made.networks,
         "test_server_groups": made.server_groups,
+        "test_security_groups": made.security_groups,
         "recovery_point_age_seconds": point.as_ref().map(|p| p.age_seconds),
         "recovery_point": point.map(|p| p.point),
         "not_preserved": made.not_preserved,

@@ -39,13 +39,20 @@ impl DrillRecord {
             let id = match step.kind.as_str() {
                 "create_server" | "create_network" | "create_server_group" => output.as_str(),
                 "create_port" => output["port_id"].as_str(),
+                "create_security_group" if output["made"] == true => output["id"].as_str(),
                 "manage_volume" => output["volume_id"].as_str(),
                 _ => None,
             };
             known.extend(id.map(str::to_owned));
         }
-        let lists =
-            ["test_instances", "test_volumes", "test_ports", "test_networks", "test_server_groups"];
+        let lists = [
+            "test_instances",
+            "test_volumes",
+            "test_ports",
+            "test_networks",
+            "test_server_groups",
+            "test_security_groups",
+        ];
         for thing in lists.iter().filter_map(|list| drill.result_data[*list].as_array()).flatten() {
             known.extend(thing.as_str().or_else(|| thing["id"].as_str()).map(str::to_owned));
         }

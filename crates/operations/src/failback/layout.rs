@@ -332,7 +332,7 @@ impl<'a> Layout<'a> {
         leaving: &Leaving<'_>,
     ) -> Option<ServerSteps> {
         let Back::Rebuilt { ready, ports, original } = &leaving.back else { return None };
-        let mut ids = rebuild.ports(&mut self.sketch, m, ready);
+        let mut ids = rebuild.ports(&mut self.sketch, m, ready, shared);
         for (p, (taken, id)) in ports.iter().zip(&mut ids).enumerate() {
             self.take_port(m, p, leaving, taken, original.as_deref(), id);
         }

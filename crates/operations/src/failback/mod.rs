@@ -18,11 +18,11 @@ pub mod plan;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, KeptCopy, KeptThing, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, KeptCopy, KeptThing, OperationId, OperationStatus};
 use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, failover, registry};
+use crate::{deps::Deps, failover, leaks, registry};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "failback";
@@ -59,6 +59,14 @@ impl Definition for Failback {
 
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
+    }
+
+    fn last_look<'a>(
+        &'a self,
+        operation: OperationId,
+        state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(leaks::last_look(&self.0, operation, state))
     }
 }
 

@@ -342,7 +342,7 @@ impl<'a> Looked<'a> {
             &mut facts.not_preserved,
             reasons,
         )?;
-        let taken = |(_, port): &(String, protector_ports::NewPort)| {
+        let taken = |resolve::ReadyPort { port, .. }: &resolve::ReadyPort| {
             let mac = port.mac_address.as_deref().unwrap_or_default();
             let same = own.iter().find(|own| {
                 own.network_id == port.network_id && own.mac_address.eq_ignore_ascii_case(mac)

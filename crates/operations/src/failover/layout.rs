@@ -121,8 +121,8 @@ impl Layout<'_> {
         };
         let shared = rebuild.shared(sketch, &ready.members);
         // Ports need nothing of the source: they are made while the source is being fenced.
-        let ports: Vec<_> =
-            ready.members.iter().enumerate().map(|(m, it)| rebuild.ports(sketch, m, it)).collect();
+        let members = ready.members.iter().enumerate();
+        let ports: Vec<_> = members.map(|(m, it)| rebuild.ports(sketch, m, it, &shared)).collect();
         let members = ready.members.iter().zip(ports).enumerate();
         let servers: Vec<ServerSteps> = members
             .map(|(m, (member, ports))| {

@@ -6,7 +6,7 @@
 //! | `get_latest_snapshot` 20-30 | snapshot_group (g), once all are fenced -> await_replication (g) |
 //! | `promote_volumes_on_flasharray` 30-40 | clone_volume (v) |
 //! | `manage_volumes_into_cinder` 40-60 | manage_volume (v) -> dress_volume (v) |
-//! | `recreate_instances` 60-90 | import_keypair, create_server_group, create_port (p): at once; create_server (m) -> settle_power (m) |
+//! | `recreate_instances` 60-90 | import_keypair, create_server_group, create_security_group -> fill_security_group, create_port (p): at once; create_server (m) -> settle_power (m) -> finish_server (m, warn) |
 //! | `update_protection_group_state` 90-100 | verify_source (m), once all servers are up -> **swap_primary** (g, no return) -> stop_schedule, push_group (g, warn) |
 //!
 //! A server is created as soon as *its own* volumes and ports are ready. Because everything at the target depends on
@@ -18,11 +18,11 @@ pub mod plan;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{Definition, DynStep, IfLeft, Plan, Stage, State};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, registry, results};
+use crate::{deps::Deps, leaks, registry, results};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "failover";
@@ -74,6 +74,14 @@ impl Definition for Failover {
 
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
+    }
+
+    fn last_look<'a>(
+        &'a self,
+        operation: OperationId,
+        state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(leaks::last_look(&self.0, operation, state))
     }
 }
 

@@ -188,7 +188,7 @@ impl Layout<'_> {
             .members
             .iter()
             .map(|(m, member)| {
-                let ports = rebuild.ports(sketch, *m, member);
+                let ports = rebuild.ports(sketch, *m, member, &shared);
                 let volumes = rebuild.volumes(sketch, *m, member);
                 (*m, rebuild.server(sketch, *m, member, ports, volumes, &shared))
             })
@@ -227,7 +227,9 @@ impl Layout<'_> {
         for step in self.sketch.steps_mut().skip(from) {
             step.on_failure = match step.kind.as_str() {
                 // The server is up already, or can do without.
-                "settle_power" | "import_keypair" | "create_server_group" => OnFailure::Warn,
+                "settle_power" | "finish_server" | "import_keypair" | "create_server_group" => {
+                    OnFailure::Warn
+                }
                 _ => OnFailure::Isolate,
             };
         }

@@ -20,13 +20,13 @@ pub mod retry;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, OperationStatus};
+use protector_types::{BoxFuture, DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{Definition, DynStep, IfLeft, Plan, State, Step as _};
 use serde_json::{Value, json};
 
 use crate::{
     deps::Deps,
-    registry, results,
+    leaks, registry, results,
     steps::{arrive::Arrive, choose_point},
 };
 
@@ -92,6 +92,14 @@ impl Definition for ForcedFailover {
 
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
+    }
+
+    fn last_look<'a>(
+        &'a self,
+        operation: OperationId,
+        state: &'a State,
+    ) -> BoxFuture<'a, Option<Value>> {
+        Box::pin(leaks::last_look(&self.0, operation, state))
     }
 }
 

@@ -332,12 +332,7 @@ pub fn finish<'a>(
             remains.recall_power(std::slice::from_mut(member));
         });
     }
-    let places = Places {
-        source: look.places.source.clone(),
-        target: look.places.target.clone(),
-        source_array: look.places.source_array,
-        target_array: look.places.target_array,
-    };
+    let places = look.places.clone();
     Ok(Ready {
         members,
         left_out,

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 
 use protector_ports::NewServer;
 use protector_types::{Member, OperationId, SiteId};
+use protector_workflow::OnFailure;
 
-use super::ReadyMember;
+use super::{CopiedGroup, ReadyMember};
 use crate::{
     deps::{ArrayPlace, Place},
     sketch::{Sketch, with_source},
-    steps::{self, late_writes::Keeps},
+    steps::{
+        self,
+        fill_security_group::{PlannedRule, Remote},
+        late_writes::Keeps,
+    },
 };
 
 /// Metadata that the driver writes itself; never copied.
@@ -55,11 +60,19 @@ pub struct Rebuild<'a> {
     pub keeps_clones: bool,
 }
 
-/// The steps that keypairs and server groups come from, by name.
+/// The steps that keypairs (by owner and name), server groups and security groups (by name) come from.
 #[derive(Debug, Default)]
 pub struct Shared {
-    keypairs: BTreeMap<String, String>,
+    keypairs: BTreeMap<(Option<String>, String), String>,
     server_groups: BTreeMap<String, String>,
+    security_groups: BTreeMap<String, GroupSteps>,
+}
+
+/// The steps of a security group that is copied.
+#[derive(Debug, Clone)]
+struct GroupSteps {
+    made_by: String,
+    filled_by: String,
 }
 
 /// The steps of one member.
@@ -90,7 +103,7 @@ pub fn suffix(operation: OperationId) -> String {
 }
 
 impl Rebuild<'_> {
-    /// Keypairs and server groups that have to be made, each once.
+    /// Keypairs, server groups and security groups that have to be made, each once.
     pub fn shared<'m, 'b: 'm>(
         &self,
         sketch: &mut Sketch,
@@ -100,30 +113,95 @@ impl Rebuild<'_> {
         Shared {
             keypairs: self.keypairs(sketch, &members),
             server_groups: self.server_groups(sketch, &members),
+            security_groups: self.security_groups(sketch, &members),
         }
+    }
+
+    /// All groups are made before any is filled: rules may refer to each other in a circle.
+    fn security_groups(
+        &self,
+        sketch: &mut Sketch,
+        members: &[&ReadyMember<'_>],
+    ) -> BTreeMap<String, GroupSteps> {
+        let (mut made, mut copies) = (BTreeMap::new(), Vec::new());
+        for copy in members.iter().flat_map(|m| &m.security_groups) {
+            let name = &copy.spec.name;
+            if made.contains_key(name) {
+                continue;
+            }
+            let n = made.len();
+            let steps = GroupSteps {
+                made_by: format!("secgroup{n}"),
+                filled_by: format!("secgroup{n}.fill"),
+            };
+            let input = steps::create_security_group::Input {
+                place: self.target.clone(),
+                name: name.clone(),
+            };
+            let (stage, after) = (self.stages.servers, self.after.clone());
+            sketch.add(&steps.made_by, "create_security_group", stage, after, input);
+            copies.push(copy);
+            made.insert(name.clone(), steps);
+        }
+        for copy in copies {
+            self.fill_security_group(sketch, copy, &made);
+        }
+        made
+    }
+
+    fn fill_security_group(
+        &self,
+        sketch: &mut Sketch,
+        copy: &CopiedGroup,
+        made: &BTreeMap<String, GroupSteps>,
+    ) {
+        let Some(own) = made.get(&copy.spec.name) else { return };
+        let mut after = vec![own.made_by.clone()];
+        let rules = copy.spec.rules.iter().map(|rule| {
+            let remote = rule.remote_group.as_ref().and_then(|name| {
+                let there = copy.remotes.get(name).cloned();
+                there.map(Remote::Id).or_else(|| {
+                    let step = made.get(name)?.made_by.clone();
+                    if !after.contains(&step) {
+                        after.push(step.clone());
+                    }
+                    Some(Remote::From(step))
+                })
+            });
+            PlannedRule { rule: rule.clone(), remote }
+        });
+        let input = steps::fill_security_group::Planned {
+            place: self.target.clone(),
+            group_from: own.made_by.clone(),
+            description: copy.spec.description.clone(),
+            rules: rules.collect(),
+        };
+        sketch.add(&own.filled_by, "fill_security_group", self.stages.servers, after, input);
     }
 
     fn keypairs(
         &self,
         sketch: &mut Sketch,
         members: &[&ReadyMember<'_>],
-    ) -> BTreeMap<String, String> {
+    ) -> BTreeMap<(Option<String>, String), String> {
         let mut made = BTreeMap::new();
         for member in members {
             let (Some(name), Some(public_key)) = (&member.key_name, &member.import_key) else {
                 continue;
             };
-            if made.contains_key(name) {
+            let key = (member.owner.clone(), name.clone());
+            if made.contains_key(&key) {
                 continue;
             }
             let id = format!("key{}", made.len());
             let input = steps::import_keypair::Input {
                 place: self.target.clone(),
+                owner: member.owner.clone(),
                 name: name.clone(),
                 public_key: public_key.clone(),
             };
             sketch.add(&id, "import_keypair", self.stages.servers, self.after.clone(), input);
-            made.insert(name.clone(), id);
+            made.insert(key, id);
         }
         made
     }
@@ -152,18 +230,29 @@ impl Rebuild<'_> {
     }
 
     /// The ports of a member, in interface order. They need nothing of the source.
-    pub fn ports(&self, sketch: &mut Sketch, m: usize, member: &ReadyMember<'_>) -> Vec<String> {
+    pub fn ports(
+        &self,
+        sketch: &mut Sketch,
+        m: usize,
+        member: &ReadyMember<'_>,
+        shared: &Shared,
+    ) -> Vec<String> {
         let name = member.member.spec.name.as_str();
         let mut ids = Vec::new();
-        for (p, (source_port_id, port)) in member.ports.iter().enumerate() {
+        for (p, ready) in member.ports.iter().enumerate() {
             let id = format!("m{m}.port{p}");
-            let input = steps::create_port::Input {
-                place: self.target.clone(),
-                port: port.clone(),
-                source_port_id: source_port_id.clone(),
+            let groups = ready.copied_groups.iter().filter_map(|g| shared.security_groups.get(g));
+            let mut after = self.after.clone();
+            after.extend(groups.clone().map(|steps| steps.filled_by.clone()));
+            let input = steps::create_port::Planned {
+                input: steps::create_port::Input {
+                    place: self.target.clone(),
+                    port: ready.port.clone(),
+                    source_port_id: ready.source_id.clone(),
+                },
+                security_groups_from: groups.map(|steps| steps.made_by.clone()).collect(),
             };
-            let (stage, after) = (self.stages.servers, self.after.clone());
-            sketch.add_for(name, &id, "create_port", stage, after, input);
+            sketch.add_for(name, &id, "create_port", self.stages.servers, after, input);
             ids.push(id);
         }
         ids
@@ -253,7 +342,8 @@ impl Rebuild<'_> {
         let server_group_from = group.and_then(|g| shared.server_groups.get(&g.name)).cloned();
         let mut after = ports.clone();
         after.extend(volumes.iter().map(|v| v.last.clone()));
-        after.extend(member.key_name.as_ref().and_then(|n| shared.keypairs.get(n)).cloned());
+        let key = member.key_name.clone().map(|name| (member.owner.clone(), name));
+        after.extend(key.and_then(|key| shared.keypairs.get(&key)).cloned());
         after.extend(server_group_from.clone());
         let attach = |v: &VolumeSteps| {
             let volume = member.member.volumes.iter().find(|known| known.position == v.position)?;
@@ -266,8 +356,10 @@ impl Rebuild<'_> {
         };
         let planned = steps::create_server::Planned {
             place: self.target.clone(),
+            owner: member.owner.clone(),
+            public_key: spec.public_key.clone(),
             server: self.new_server(member),
-            ports_from: ports,
+            ports_from: ports.clone(),
             volumes: volumes.iter().filter_map(attach).collect(),
             server_group_from,
             keeps: self.keeps_writes.map(|keep_sec| Keeps {
@@ -292,8 +384,36 @@ impl Rebuild<'_> {
             let after = vec![create.clone()];
             sketch.add_for(&spec.name, &last, "settle_power", stage, after, input);
         }
+        let last = self.finish(sketch, m, member, &create, &ports, last);
         let volumes = volumes.into_iter().map(|v| (v.position, v.managed_by)).collect();
         ServerSteps { last, made_by: create, volumes }
+    }
+
+    /// The last step of a member: what only we need goes. It may fail without harm.
+    fn finish(
+        &self,
+        sketch: &mut Sketch,
+        m: usize,
+        member: &ReadyMember<'_>,
+        create: &str,
+        ports: &[String],
+        last: String,
+    ) -> String {
+        let id = format!("m{m}.finish");
+        let named = ports.iter().zip(&member.ports).map(|(step, ready)| {
+            steps::finish_server::NamedPort { port: step.clone(), name: ready.name.clone() }
+        });
+        let input = steps::finish_server::Planned {
+            place: self.target.clone(),
+            server_from: create.to_owned(),
+            ports: named.collect(),
+            owner: member.owner.clone(),
+            key_name: member.key_name.clone(),
+        };
+        let (name, stage) = (&member.member.spec.name, self.stages.servers);
+        let step = sketch.add_for(name, &id, "finish_server", stage, vec![last], input);
+        (step.on_failure, step.deadline_sec) = (OnFailure::Warn, 120);
+        id
     }
 
     fn new_server(&self, member: &ReadyMember<'_>) -> NewServer {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use protector_core::PlanRequest;
-use protector_ports::{Flavor, Network, NewPort, PortAddress, Quota};
+use protector_ports::{Flavor, Network, NewPort, PortAddress, Quota, SecurityGroup};
 use protector_types::{
     Candidate, Code, FlavorSpec, Mapping, MappingError, Member, PortSpec, SiteId, resolve_reference,
 };
@@ -101,6 +101,8 @@ pub struct Mappings {
     pub isolated: BTreeMap<String, Isolated>,
     /// Addresses and MACs are kept on the target's own networks.
     pub keeps_addresses: bool,
+    /// Keypairs, by name.
+    pub keypair: Mapping,
 }
 
 impl Mappings {
@@ -142,6 +144,7 @@ impl Mappings {
             security_group: direct(&standing.security_group),
             isolated: BTreeMap::new(),
             keeps_addresses: true,
+            keypair: direct(&standing.keypair),
         }
     }
 }
@@ -179,6 +182,19 @@ pub fn flavor<'a>(
     Some(flavor)
 }
 
+/// A port with everything resolved.
+#[derive(Debug, Clone, Default)]
+pub struct ReadyPort {
+    /// The source port, by id.
+    pub source_id: String,
+    /// Its name.
+    pub name: String,
+    /// The target port, without the groups that are copied first.
+    pub port: NewPort,
+    /// Names of the security groups that are copied first.
+    pub copied_groups: Vec<String>,
+}
+
 /// The target port of a source port, and what of it cannot be kept.
 pub fn port(
     member: &Member,
@@ -187,10 +203,10 @@ pub fn port(
     mappings: &Mappings,
     not_preserved: &mut Vec<String>,
     reasons: &mut Reasons,
-) -> Option<NewPort> {
+) -> Option<ReadyPort> {
     let name = member.spec.name.as_str();
     if let Some(isolated) = mappings.isolated.get(&spec.network_id) {
-        let groups = security_group_ids(name, spec, target, mappings, reasons);
+        let groups = port_groups(member, spec, target, mappings, reasons);
         return Some(isolated_port(spec, isolated, groups));
     }
     let mapped = mappings.network.get(&spec.network_id, &spec.network_name).map(|c| c.id.clone());
@@ -234,19 +250,19 @@ pub fn port(
             ),
         );
     }
-    let security_groups = security_group_ids(name, spec, target, mappings, reasons);
+    let groups = port_groups(member, spec, target, mappings, reasons);
     let mac_address = mappings.keeps_addresses.then(|| spec.mac_address.clone());
-    Some(new_port(spec, network_id, mac_address, fixed_ips, security_groups))
+    Some(ready_port(spec, network_id, mac_address, fixed_ips, groups))
 }
 
-fn new_port(
+fn ready_port(
     spec: &PortSpec,
     network_id: String,
     mac_address: Option<String>,
     fixed_ips: Vec<PortAddress>,
-    security_groups: Option<Vec<String>>,
-) -> NewPort {
-    NewPort {
+    (security_groups, copied_groups): Groups,
+) -> ReadyPort {
+    let port = NewPort {
         name: String::new(),
         network_id,
         mac_address,
@@ -259,34 +275,37 @@ fn new_port(
             .filter(|pairs| !pairs.is_empty())
             .map(|pairs| serde_json::Value::Array(pairs.clone())),
         vnic_type: spec.vnic_type.clone().filter(|v| v != "normal"),
-    }
+    };
+    ReadyPort { source_id: spec.id.clone(), name: spec.name.clone(), port, copied_groups }
 }
 
 /// In a network of its own everything stays as it was.
-fn isolated_port(
-    spec: &PortSpec,
-    isolated: &Isolated,
-    security_groups: Option<Vec<String>>,
-) -> NewPort {
+fn isolated_port(spec: &PortSpec, isolated: &Isolated, groups: Groups) -> ReadyPort {
     let fixed_ips = spec.fixed_ips.iter().filter_map(|address| {
         let subnet_id = isolated.subnets.get(&address.cidr)?.clone();
         Some(PortAddress { subnet_id, ip_address: Some(address.ip_address.clone()) })
     });
     let fixed_ips = fixed_ips.collect();
     let mac_address = Some(spec.mac_address.clone());
-    new_port(spec, isolated.network.clone(), mac_address, fixed_ips, security_groups)
+    ready_port(spec, isolated.network.clone(), mac_address, fixed_ips, groups)
 }
 
-fn security_group_ids(
-    name: &str,
+/// Ids of a port's groups that are there, and names of those that are copied first.
+type Groups = (Option<Vec<String>>, Vec<String>);
+
+/// Without port security there are none.
+fn port_groups(
+    member: &Member,
     spec: &PortSpec,
     target: &TargetFacts,
     mappings: &Mappings,
     reasons: &mut Reasons,
-) -> Option<Vec<String>> {
-    spec.port_security_enabled
-        .then(|| security_groups(name, spec, target, mappings, reasons))
-        .filter(|groups| !groups.is_empty())
+) -> Groups {
+    if !spec.port_security_enabled {
+        return (None, Vec::new());
+    }
+    let (ids, copied) = security_groups(member, spec, target, mappings, reasons);
+    ((!ids.is_empty()).then_some(ids), copied)
 }
 
 /// Any free address of each family that the port has.
@@ -350,30 +369,45 @@ fn addresses(
         .collect()
 }
 
+/// The port's groups at the target by id, and the names of those that are copied: what is neither mapped nor there under
+/// its name, and is known with its rules.
 fn security_groups(
-    member: &str,
+    member: &Member,
     spec: &PortSpec,
     target: &TargetFacts,
     mappings: &Mappings,
     reasons: &mut Reasons,
-) -> Vec<String> {
-    spec.security_groups
-        .iter()
-        .filter_map(|name| {
-            let wanted = mappings.security_group.get(name).unwrap_or(name);
-            let found = target.security_groups.iter().find(|g| g.id == *wanted || g.name == *wanted);
-            if found.is_none() {
-                reasons.add(
-                    Code::MappingMissing,
-                    Some(member),
-                    format!(
-                        "security group {wanted:?} is not at the target; make it there or map it with security_group_mapping"
-                    ),
-                );
-            }
-            found.map(|g| g.id.clone())
-        })
-        .collect()
+) -> (Vec<String>, Vec<String>) {
+    let (mut there, mut copied) = (Vec::new(), Vec::new());
+    for name in &spec.security_groups {
+        let mapped = mappings.security_group.get(name);
+        let wanted = mapped.unwrap_or(name);
+        let found = target.security_groups.iter().find(|g| g.id == *wanted || g.name == *wanted);
+        let known = member.spec.security_groups.iter().any(|g| g.name == *name);
+        match found {
+            Some(group) => there.push(group.id.clone()),
+            None if mapped.is_none() && known => copied.push(name.clone()),
+            None => reasons.add(
+                Code::MappingMissing,
+                Some(&member.spec.name),
+                format!(
+                    "security group {wanted:?} is not at the target, and its rules are not known: make it there, map it \
+                     with security_group_mapping, or refresh the member"
+                ),
+            ),
+        }
+    }
+    (there, copied)
+}
+
+/// What a group that is copied refers to: a group at the target by name or mapping, or one that is copied too.
+pub fn remote_group<'a>(
+    name: &str,
+    target: &'a TargetFacts,
+    mappings: &Mappings,
+) -> Option<&'a SecurityGroup> {
+    let wanted = mappings.security_group.get(name).map_or(name, String::as_str);
+    target.security_groups.iter().find(|g| g.id == wanted || g.name == wanted)
 }
 
 /// Checks one limit of the target project.

@@ -8,6 +8,7 @@ use protector_ports::{DestroyPermit, NetworkPort, NewPort, PortError, PortFilter
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
+use super::create_security_group;
 use crate::{
     attempt,
     deps::{Deps, Place},
@@ -19,6 +20,17 @@ pub const FROM: &str = "from:";
 
 /// Makes the step.
 pub struct CreatePort(pub Deps);
+
+/// The planned part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Planned {
+    /// As resolved, without the security groups that are made first.
+    #[serde(flatten)]
+    pub input: Input,
+    /// Steps that make security groups for it.
+    #[serde(default)]
+    pub security_groups_from: Vec<String>,
+}
 
 /// Which port.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,19 +59,24 @@ pub struct Output {
 #[async_trait]
 impl Step for CreatePort {
     const KIND: &'static str = "create_port";
-    type Planned = Input;
+    type Planned = Planned;
     type Input = Input;
     type Output = Output;
 
-    fn resolve(&self, mut planned: Input, outputs: &Outputs) -> Result<Input, StepError> {
-        let port = &mut planned.port;
+    fn resolve(&self, planned: Planned, outputs: &Outputs) -> Result<Input, StepError> {
+        let Planned { mut input, security_groups_from } = planned;
+        let port = &mut input.port;
         let subnets = port.fixed_ips.iter_mut().map(|address| &mut address.subnet_id);
         for id in subnets.chain([&mut port.network_id]) {
             if let Some(step) = id.strip_prefix(FROM) {
                 *id = outputs.get(step)?;
             }
         }
-        Ok(planned)
+        for step in &security_groups_from {
+            let group: create_security_group::Output = outputs.get(step)?;
+            input.port.security_groups.get_or_insert_default().push(group.id);
+        }
+        Ok(input)
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<Output> {
@@ -98,12 +115,16 @@ impl Step for CreatePort {
         }
     }
 
-    async fn undo(&self, cx: &StepCx, input: &Input, _output: Option<Output>) -> Undo {
+    async fn undo(&self, cx: &StepCx, input: &Input, output: Option<Output>) -> Undo {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
         let filter = PortFilter { name: Some(cx.marker()), ..PortFilter::default() };
         let permit = DestroyPermit::made_by(cx.evidence());
-        for port in attempt!(cloud.networking().ports(&filter).await, outcome::undo) {
-            match cloud.networking().delete_port(&port.id, &permit).await {
+        let marked = attempt!(cloud.networking().ports(&filter).await, outcome::undo);
+        let mut ids: Vec<String> = marked.into_iter().map(|port| port.id).collect();
+        // Once its server was finished the port has its own name.
+        ids.extend(output.map(|output| output.port_id).filter(|id| !ids.contains(id)));
+        for id in ids {
+            match cloud.networking().delete_port(&id, &permit).await {
                 Ok(()) | Err(PortError::Absent { .. }) => {}
                 Err(error) => return outcome::undo(error),
             }

@@ -1,4 +1,5 @@
-//! Makes the server at the target (Nova) from its managed volumes and its ports, and waits until it is ACTIVE. A tag is
+//! Makes the server at the target (Nova) from its managed volumes and its ports, in the name of its owner if he lets us
+//! (a trust that has ended meanwhile leaves our own user, never a failure), and waits until it is ACTIVE. A tag is
 //! the marker; ports and volumes exist already and can be used only once, so a late second create cannot come up beside
 //! the first. Undo deletes the server and waits until it is gone; its volumes and ports are other steps' to undo. What a
 //! server that was ACTIVE may have written is kept before ([`super::late_writes`]).
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use protector_ports::{
-    Cloud, DestroyPermit, NewServer, NewServerVolume, PortResult, Server, ServerFilter,
-    absent_as_none,
+    Cloud, DestroyPermit, Keypair, NewServer, NewServerVolume, PortError, PortResult, Server,
+    ServerFilter, absent_as_none,
 };
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use crate::{
     attempt,
     deps::{Deps, Place},
     outcome,
+    rebuild::{other_key_name, same_key},
     watch::Listing,
 };
 
@@ -46,6 +48,12 @@ pub struct PlannedVolume {
 pub struct Planned {
     /// Where.
     pub place: Place,
+    /// In whose name; `None`: our service user's.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Of the keypair, should it be needed for another user than the one meant.
+    #[serde(default)]
+    pub public_key: Option<String>,
     /// All but ports, volumes and server group.
     pub server: NewServer,
     /// Steps that make the ports, in interface order.
@@ -64,6 +72,12 @@ pub struct Planned {
 pub struct Input {
     /// Where.
     pub place: Place,
+    /// In whose name; `None`: our service user's.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Of the keypair.
+    #[serde(default)]
+    pub public_key: Option<String>,
     /// The server.
     pub server: NewServer,
     /// What is kept of it when it is undone.
@@ -98,13 +112,16 @@ impl Step for CreateServer {
         if let Some(step) = &planned.server_group_from {
             server.server_group_id = Some(outputs.get(step)?);
         }
-        let late = planned.keeps.map(|keeps| Late { keeps, volumes: managed_volumes });
-        Ok(Input { place: planned.place, server, late })
+        let Planned { place, owner, public_key, keeps, .. } = planned;
+        let late = keeps.map(|keeps| Late { keeps, volumes: managed_volumes });
+        Ok(Input { place, owner, public_key, server, late })
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<String> {
-        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::outcome);
+        let owner = input.owner.as_deref();
+        let cloud = attempt!(input.place.cloud_as(&self.0, owner).await, outcome::outcome);
         let mut server = input.server.clone();
+        server.key_name = attempt!(usable_key(input, cloud.as_ref()).await, outcome::outcome);
         server.tags.push(cx.marker());
         let id = attempt!(cloud.compute().create_server(&server).await, outcome::outcome);
         self.0.hint(&cx.marker(), &id);
@@ -203,4 +220,32 @@ impl CreateServer {
         let better = |s: &Server| u8::from(s.status == "ERROR");
         Ok(found.into_iter().min_by_key(better))
     }
+}
+
+/// The name of the keypair for whoever makes the server now. If that is not whom the plan meant (the trust has ended
+/// since), the planned one belongs to somebody else: the same key is brought to our own user, under a name that is free.
+async fn usable_key(input: &Input, cloud: &dyn Cloud) -> PortResult<Option<String>> {
+    let (Some(name), Some(owner)) = (&input.server.key_name, &input.owner) else {
+        return Ok(input.server.key_name.clone());
+    };
+    if cloud.actor().await?.user_id == *owner {
+        return Ok(Some(name.clone()));
+    }
+    let Some(public_key) = &input.public_key else { return Ok(None) };
+    let known = cloud.compute().keypairs().await?;
+    for name in [name.clone(), other_key_name(name, public_key)] {
+        match known.iter().find(|k| k.name == name) {
+            Some(there) if same_key(&there.public_key, public_key) => return Ok(Some(name)),
+            Some(_) => {}
+            None => {
+                let keypair = Keypair { name: name.clone(), public_key: public_key.clone() };
+                match cloud.compute().import_keypair(&keypair).await {
+                    // Another step of ours was faster.
+                    Ok(()) | Err(PortError::Conflict { .. }) => return Ok(Some(name)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(None)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempt,
-    deps::{Deps, Place, service_cloud},
+    deps::{Deps, Place},
     outcome,
 };
 
@@ -39,7 +39,7 @@ impl Step for FreePort {
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<()> {
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::outcome);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::outcome);
         let permit = DestroyPermit::fence(cx.evidence());
         match cloud.compute().detach_port(&input.server_id, &input.port.id, &permit).await {
             Ok(()) => Outcome::Pending("the port is being unplugged".into()),
@@ -77,7 +77,7 @@ impl Step for FreePort {
         if port.device_id == input.server_id {
             return Undo::Done(None);
         }
-        let admin = attempt!(service_cloud(&self.0, input.place.site).await, outcome::undo);
+        let admin = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::undo);
         match admin.compute().attach_port(&input.server_id, &port.id).await {
             Ok(()) => Undo::Pending("the port is being plugged in again".into()),
             Err(error) if error.is_absent() => Undo::Done(Some(format!(

@@ -1,5 +1,5 @@
-//! Imports a public key under the calling user at the target (Nova: keypairs belong to users). A repeat finds the name.
-//! Undo leaves it: it is public, shared by later operations and harmless.
+//! Imports a public key at the target for whoever will own the server (Nova: keypairs belong to users): a tenant's user,
+//! or our own. A repeat finds the name. Undo leaves it: it is public, shared by later operations and harmless.
 
 use async_trait::async_trait;
 use protector_ports::{Keypair, PortError};
@@ -20,6 +20,9 @@ pub struct ImportKeypair(pub Deps);
 pub struct Input {
     /// Where.
     pub place: Place,
+    /// Whose keypair it is to be; `None`: our service user's.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// Name.
     pub name: String,
     /// OpenSSH public key.
@@ -38,7 +41,8 @@ impl Step for ImportKeypair {
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<()> {
-        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::outcome);
+        let cloud =
+            attempt!(input.place.cloud_as(&self.0, input.owner.as_deref()).await, outcome::outcome);
         let keypair = Keypair { name: input.name.clone(), public_key: input.public_key.clone() };
         match cloud.compute().import_keypair(&keypair).await {
             Ok(()) => Outcome::done(()),
@@ -49,7 +53,8 @@ impl Step for ImportKeypair {
     }
 
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
-        let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
+        let cloud =
+            attempt!(input.place.cloud_as(&self.0, input.owner.as_deref()).await, outcome::found);
         let keypairs = attempt!(cloud.compute().keypairs().await, outcome::found);
         if keypairs.iter().any(|k| k.name == input.name) {
             Found::present(())

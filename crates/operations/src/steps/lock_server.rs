@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempt,
-    deps::{Deps, Place, service_cloud},
+    deps::{Deps, Place},
     outcome,
 };
 
@@ -42,7 +42,7 @@ impl Step for LockServer {
         if input.was_locked {
             return Outcome::done(());
         }
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::outcome);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::outcome);
         match cloud.compute().lock_server(&input.server_id, &input.reason).await {
             Ok(()) => Outcome::done(()),
             Err(error) => outcome::outcome(error),
@@ -50,7 +50,7 @@ impl Step for LockServer {
     }
 
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::found);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::found);
         match cloud.compute().server(&input.server_id).await {
             Ok(server) if server.locked => Found::present(()),
             Ok(_) => Found::Absent,
@@ -66,7 +66,7 @@ impl Step for LockServer {
         if input.was_locked {
             return Undo::Done(None);
         }
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::undo);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::undo);
         match cloud.compute().unlock_server(&input.server_id).await {
             Ok(()) => Undo::Done(None),
             Err(error) => outcome::undo(error),

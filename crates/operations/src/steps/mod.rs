@@ -15,8 +15,11 @@
 //! | `dress_volume` | Cinder, target | the metadata itself |
 //! | `import_keypair` | Nova, target | keypair name |
 //! | `create_server_group` | Nova, target | name |
-//! | `create_port` | Neutron, target | port name |
-//! | `create_server` | Nova, target | tag |
+//! | `create_security_group` | Neutron, target | description, until it is filled |
+//! | `fill_security_group` | Neutron, target | the rules themselves |
+//! | `create_port` | Neutron, target | port name, until the server is finished |
+//! | `create_server` | Nova, target | tag, until it is finished |
+//! | `finish_server` | Nova and Neutron, target | the missing marker |
 //! | `settle_power` | Nova, target | the server's state |
 //! | `barrier` | none | none: joins branches of the graph |
 //! | `refuse` | none | none: fails with the planner's words |
@@ -55,6 +58,7 @@ pub mod choose_point;
 pub mod clone_volume;
 pub mod create_network;
 pub mod create_port;
+pub mod create_security_group;
 pub mod create_server;
 pub mod create_server_group;
 pub mod create_subnet;
@@ -62,6 +66,8 @@ pub mod delete_port;
 pub mod disconnect_volumes;
 pub mod dress_volume;
 pub mod ensure_group;
+pub mod fill_security_group;
+pub mod finish_server;
 pub mod free_port;
 pub mod import_keypair;
 pub mod late_writes;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempt,
-    deps::{Deps, Place, service_cloud},
+    deps::{Deps, Place},
     outcome,
 };
 
@@ -43,7 +43,7 @@ impl Step for RetireServer {
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<()> {
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::outcome);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::outcome);
         let nova = cloud.compute();
         let server = match nova.server(&input.server_id).await {
             Ok(server) => server,
@@ -68,7 +68,7 @@ impl Step for RetireServer {
     }
 
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::found);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::found);
         match cloud.compute().server(&input.server_id).await {
             Ok(server) if server.task_state.as_deref() == Some("deleting") => {
                 Found::Pending(format!("server {} is being deleted", server.name))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attempt,
-    deps::{ArrayPlace, Deps, Place, service_cloud},
+    deps::{ArrayPlace, Deps, Place},
     outcome,
 };
 
@@ -139,7 +139,7 @@ fn booked(cx: &StepCx, input: &Input) -> DomainEffect {
 impl StartServer {
     async fn cloud(&self, input: &Input) -> PortResult<std::sync::Arc<dyn Cloud>> {
         if input.locked {
-            service_cloud(&self.0, input.place.site).await
+            self.0.fabric.service_cloud(input.place.site).await
         } else {
             input.place.cloud(&self.0).await
         }

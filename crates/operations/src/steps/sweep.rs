@@ -39,6 +39,8 @@ pub enum What {
     Networks,
     /// Nova, once no server is in them. Only by id: their names are the source's.
     ServerGroups,
+    /// Neutron, once no port is in them.
+    SecurityGroups,
 }
 
 /// What of whom.
@@ -70,6 +72,7 @@ enum How {
     Port,
     Network,
     ServerGroup,
+    SecurityGroup,
     Volume,
     ArrayVolume,
     /// Somebody is at it already.
@@ -100,6 +103,7 @@ impl Input {
                 What::Volumes => self.volumes(deps).await?,
                 What::Networks => self.networks(deps).await?,
                 What::ServerGroups => self.server_groups(deps).await?,
+                What::SecurityGroups => self.security_groups(deps).await?,
             });
         }
         Ok(left)
@@ -141,6 +145,15 @@ impl Input {
         // One that others use meanwhile is theirs.
         let mine = groups.iter().filter(|g| self.known.contains(&g.id) && g.members.is_empty());
         Ok(mine.map(|g| Left::new("server group", &g.id, &g.name, How::ServerGroup)).collect())
+    }
+
+    async fn security_groups(&self, deps: &Deps) -> PortResult<Vec<Left>> {
+        let (cloud, prefix) = (self.place.cloud(deps).await?, self.prefix());
+        let groups = cloud.networking().security_groups().await?;
+        let mine = groups
+            .iter()
+            .filter(|g| self.known.contains(&g.id) || g.description.starts_with(&prefix));
+        Ok(mine.map(|g| Left::new("security group", &g.id, &g.name, How::SecurityGroup)).collect())
     }
 
     /// Cinder's volumes, and what is on the array without Cinder knowing it.
@@ -187,6 +200,7 @@ impl Input {
             How::Port => cloud.networking().delete_port(&left.id, permit).await,
             How::Network => cloud.networking().delete_network(&left.id, permit).await,
             How::ServerGroup => cloud.compute().delete_server_group(&left.id, permit).await,
+            How::SecurityGroup => cloud.networking().delete_security_group(&left.id, permit).await,
             How::Volume => cloud.block_storage().delete_volume(&left.id, permit).await,
             How::ArrayVolume => {
                 let key = VolumeKey::Serial(left.id.clone());

@@ -15,6 +15,16 @@ use crate::{attempt, deps::Deps, outcome};
 /// Makes the step.
 pub struct TakePort(pub Deps);
 
+/// The planned part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Planned {
+    /// The port as it would be made anew.
+    #[serde(flatten)]
+    pub new: create_port::Planned,
+    /// The original's, by Neutron id.
+    pub port_id: String,
+}
+
 /// Which port.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
@@ -28,12 +38,13 @@ pub struct Input {
 #[async_trait]
 impl Step for TakePort {
     const KIND: &'static str = "take_port";
-    type Planned = Input;
+    type Planned = Planned;
     type Input = Input;
     type Output = create_port::Output;
 
-    fn resolve(&self, planned: Input, _outputs: &Outputs) -> Result<Input, StepError> {
-        Ok(planned)
+    fn resolve(&self, planned: Planned, outputs: &Outputs) -> Result<Input, StepError> {
+        let new = CreatePort(self.0.clone()).resolve(planned.new, outputs)?;
+        Ok(Input { new, port_id: planned.port_id })
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<create_port::Output> {
@@ -58,7 +69,8 @@ impl Step for TakePort {
     }
 
     async fn undo(&self, cx: &StepCx, input: &Input, output: Option<create_port::Output>) -> Undo {
-        CreatePort(self.0.clone()).undo(cx, &input.new, output).await
+        let made = output.filter(|output| output.port_id != input.port_id);
+        CreatePort(self.0.clone()).undo(cx, &input.new, made).await
     }
 
     fn settle(&self) -> Duration {

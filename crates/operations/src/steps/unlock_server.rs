@@ -5,11 +5,7 @@ use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 
 use super::lock_server::Input;
-use crate::{
-    attempt,
-    deps::{Deps, service_cloud},
-    outcome,
-};
+use crate::{attempt, deps::Deps, outcome};
 
 /// Makes the step.
 pub struct UnlockServer(pub Deps);
@@ -29,7 +25,7 @@ impl Step for UnlockServer {
         if input.was_locked {
             return Outcome::done(());
         }
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::outcome);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::outcome);
         match cloud.compute().unlock_server(&input.server_id).await {
             Ok(()) => Outcome::done(()),
             Err(error) => outcome::outcome(error),
@@ -37,7 +33,7 @@ impl Step for UnlockServer {
     }
 
     async fn find(&self, _cx: &StepCx, input: &Input) -> Found<()> {
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::found);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::found);
         match cloud.compute().server(&input.server_id).await {
             Ok(server) if !server.locked || input.was_locked => Found::present(()),
             Ok(_) => Found::Absent,
@@ -53,7 +49,7 @@ impl Step for UnlockServer {
         if input.was_locked {
             return Undo::Done(None);
         }
-        let cloud = attempt!(service_cloud(&self.0, input.place.site).await, outcome::undo);
+        let cloud = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::undo);
         match cloud.compute().lock_server(&input.server_id, &input.reason).await {
             Ok(()) => Undo::Done(None),
             Err(error) => outcome::undo(error),

@@ -2,6 +2,7 @@
 
 pub(crate) mod array_tokens;
 pub(crate) mod claims;
+pub(crate) mod delegations;
 pub(crate) mod documents;
 pub(crate) mod effects;
 pub(crate) mod engines;

@@ -195,7 +195,7 @@ impl Store {
         row.fence += 1;
         [
             EntryKind::Asked { request: request.clone(), refused: None },
-            EntryKind::Ended { status: row.status, error: Some(why) },
+            EntryKind::Ended { status: row.status, error: Some(why), leaked: None },
         ]
     }
 

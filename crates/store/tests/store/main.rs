@@ -73,6 +73,7 @@ scenarios!(
     pages::a_thousand_rows_are_each_seen_once_while_others_come_and_go,
     pages::markers_and_keys_that_do_not_exist_are_refused,
     secrecy::secrets_open_only_in_their_place,
+    secrecy::a_trust_is_sealed_and_ends_only_as_itself,
 );
 
 /// The in-process form, with one connection for all: whoever waited for a second one would wait for ever.

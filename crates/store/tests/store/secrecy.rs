@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, Database};
 use crate::fixtures::{Db, World};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
+const TRUST: &str = "0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "T-0123456789abcdef-array-token";
 
 async fn filled(db: &Db) -> (World, Site, ProtectionGroup) {
@@ -66,6 +67,57 @@ pub async fn secrets_open_only_in_their_place(db: Db) {
     assert!(matches!(refused, StoreError::Vault(_)), "{refused}");
 }
 
+fn delegation(world: &World, user: &str, db: &Db) -> Delegation {
+    Delegation {
+        site_id: world.there,
+        project_id: "p".into(),
+        user_id: user.into(),
+        user_name: format!("{user}-name"),
+        state: DelegationState::InForce,
+        reason: None,
+        used_at: db.now(),
+        observed_at: db.now(),
+    }
+}
+
+pub async fn a_trust_is_sealed_and_ends_only_as_itself(db: Db) {
+    let (world, ..) = filled(&db).await;
+    let (store, project) = (&world.store, ProjectId::from("p"));
+    let (ann, bob) = (delegation(&world, "ann", &db), delegation(&world, "bob", &db));
+    let (first, second) = (Secret::new("trust-1"), Secret::new("trust-2"));
+    store.put_delegation(&ann, Some(&first)).await.unwrap();
+    store.put_delegation(&bob, Some(&second)).await.unwrap();
+    assert_eq!(store.delegation(world.here, &project, "ann").await.unwrap(), None);
+    let known = store.delegation(world.there, &project, "ann").await.unwrap().unwrap();
+    assert_eq!(known, (ann.clone(), Some(first.clone())));
+    // Whoever called last comes first.
+    db.clock.advance(std::time::Duration::from_secs(1));
+    store.delegation_used(world.there, &project, "bob").await.unwrap();
+    let all = store.delegations(world.there, &project).await.unwrap();
+    let users: Vec<_> = all.iter().map(|(d, _)| d.user_id.as_str()).collect();
+    assert_eq!(users[0], "bob", "{users:?}");
+
+    // A new trust stands there meanwhile: the end of the old one is no news.
+    store.put_delegation(&ann, Some(&second)).await.unwrap();
+    store.end_delegation(&ann, &first, "gone").await.unwrap();
+    let known = store.delegation(world.there, &project, "ann").await.unwrap().unwrap();
+    assert_eq!(known.0.state, DelegationState::InForce);
+    store.end_delegation(&ann, &second, "gone").await.unwrap();
+    let (known, trust) = store.delegation(world.there, &project, "ann").await.unwrap().unwrap();
+    assert_eq!(
+        (known.state, known.reason.as_deref(), trust),
+        (DelegationState::Ended, Some("gone"), None)
+    );
+
+    store.remove_delegation(world.there, &project, "ann").await.unwrap();
+    store.remove_delegation(world.there, &project, "ann").await.unwrap();
+    assert_eq!(store.delegation(world.there, &project, "ann").await.unwrap(), None);
+    // A site's delegations go with it.
+    store.put_delegation(&ann, Some(&first)).await.unwrap();
+    store.delete_site(world.there).await.unwrap();
+    assert!(store.delegations(world.there, &project).await.unwrap().is_empty());
+}
+
 fn holds(folder: &Path, needle: &str) -> bool {
     let files = std::fs::read_dir(folder).unwrap().flatten();
     let mut bytes = files.map(|file| std::fs::read(file.path()).unwrap());
@@ -77,9 +129,13 @@ async fn the_bytes_of_the_database_hold_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let db = Db::new(format!("sqlite://{}", folder.path().join("protector.db").display()));
     let (world, ..) = filled(&db).await;
+    let trust = Secret::new(TRUST);
+    world.store.put_delegation(&delegation(&world, "ann", &db), Some(&trust)).await.unwrap();
     for closed in [false, true] {
         assert!(holds(folder.path(), "visible-site-name"), "the look finds what is there");
-        assert!(!holds(folder.path(), PASSWORD) && !holds(folder.path(), TOKEN));
+        for secret in [PASSWORD, TOKEN, TRUST] {
+            assert!(!holds(folder.path(), secret), "{secret}");
+        }
         if !closed {
             world.store.close().await.unwrap();
         }
