@@ -1,6 +1,6 @@
 //! Copies that are kept on purpose (law 1), and their end when the retention has passed.
 
-use protector_ports::{DestroyPermit, Fabric, PortResult, absent_as_none};
+use protector_ports::{DestroyPermit, Fabric, PortResult, VolumeKey, absent_as_none};
 use protector_store::{GroupFilter, PageRequest, Scope};
 use protector_types::{Evidence, GroupId, KeptCopy, KeptThing, ProjectId, ProtectionGroup};
 
@@ -45,6 +45,11 @@ pub async fn look(
                 Some(_) => None,
             })
         }
+        KeptThing::ArrayVolume { serial, .. } => {
+            let array = fabric.array(group, copy.site_id).await?;
+            let volume = array.volume(&VolumeKey::Serial(serial.clone())).await;
+            Ok(absent_as_none(volume)?.is_none().then_some(Removal::Gone))
+        }
         KeptThing::ArraySnapshot { name } => {
             let array = fabric.array(group, copy.site_id).await?;
             Ok((!array.has_volume_snapshot(name).await?).then_some(Removal::Gone))
@@ -71,6 +76,11 @@ pub async fn remove(
             let cloud = fabric.cloud(copy.site_id, project).await?;
             cloud.block_storage().delete_volume(volume_id, permit).await?;
             Ok(Removal::UnderWay(format!("volume {volume_id} is being deleted")))
+        }
+        KeptThing::ArrayVolume { serial, .. } => {
+            let array = fabric.array(group, copy.site_id).await?;
+            array.destroy_volume(&VolumeKey::Serial(serial.clone()), permit).await?;
+            Ok(Removal::Gone)
         }
         KeptThing::ArraySnapshot { name } => {
             let array = fabric.array(group, copy.site_id).await?;

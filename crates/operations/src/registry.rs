@@ -88,6 +88,18 @@ pub const IF_LEFT: &[(&str, IfLeft)] = &[
     ("push_group", IfLeft::Things),
     ("barrier", IfLeft::Things),
     ("refuse", IfLeft::Things),
+    ("choose_point", IfLeft::Things),
+    // The end of the operation gives the primary back.
+    ("move_primary", IfLeft::Things),
+    ("refuse_source", IfLeft::Things),
+    ("arrive", IfLeft::Writer),
+    ("recall", IfLeft::Things),
+    ("create_network", IfLeft::Things),
+    ("create_subnet", IfLeft::Things),
+    ("sweep", IfLeft::Things),
+    ("list_leftovers", IfLeft::Things),
+    ("expect_none", IfLeft::Things),
+    ("restart_server", IfLeft::Things),
 ];
 
 /// See [`IF_LEFT`].

@@ -108,3 +108,11 @@ pub fn leaked(state: &State) -> Vec<String> {
         .map(|index| words(index, "left as it is by a person"));
     failed.chain(left).collect()
 }
+
+/// What undos kept on purpose: member, and where.
+pub fn kept(state: &State) -> Vec<Value> {
+    let plan = state.plan();
+    let of =
+        |(index, note): (usize, &str)| json!({"member": plan.steps[index].subject, "what": note});
+    state.notes().filter(|(index, _)| plan.steps[*index].kind == "create_server").map(of).collect()
+}

@@ -20,6 +20,13 @@ pub enum KeptThing {
         /// GiB that it counts for in the project's quota.
         size_gib: u64,
     },
+    /// A volume on the array that Cinder does not know.
+    ArrayVolume {
+        /// Its name.
+        name: String,
+        /// Its serial.
+        serial: String,
+    },
     /// A snapshot of a volume on the array.
     ArraySnapshot {
         /// Full name, `volume.suffix`.

@@ -107,7 +107,7 @@ pub struct State {
     settled: Vec<bool>,
     /// Per step: dependents of which something may be left.
     left_dependents: Vec<usize>,
-    /// Something may be left, nothing that depends on it, and its undo has not failed.
+    /// Something may be left, nothing that depends on it (or its branch has ended), and its undo has not failed.
     pub(crate) undoable: BTreeSet<usize>,
     /// Engines that took the operation so far.
     claims: u32,
@@ -270,6 +270,11 @@ impl State {
         self.undo_failures.iter().map(|(step, error)| (*step, error))
     }
 
+    /// What undos kept on purpose, in words.
+    pub fn notes(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.notes.iter().map(|(step, note)| (*step, note.as_str()))
+    }
+
     /// True if a person left what the step made as it is.
     pub fn is_left_behind(&self, index: usize) -> bool {
         self.left_behind.contains(&index)
@@ -426,9 +431,9 @@ impl State {
     }
 
     fn refresh_undoable(&mut self, index: usize) {
-        let undoable = self.left_dependents[index] == 0
-            && self.is_left(index)
-            && self.steps[index] != StepState::UndoFailed;
+        // What goes on without a failed branch does not hang on what that branch made.
+        let free = self.left_dependents[index] == 0 || self.isolated.contains(&index);
+        let undoable = free && self.is_left(index) && self.steps[index] != StepState::UndoFailed;
         if undoable {
             self.undoable.insert(index);
         } else {

@@ -74,6 +74,20 @@ async fn one_member_that_cannot_be_built_does_not_stop_the_others() {
     let result = &record["result_data"];
     assert_eq!((&result["instances_created"], &result["leaked"]), (&json!(2), &json!([])));
     assert_eq!(result["kept_for_retry"].as_array().unwrap().len(), 1, "{result}");
+    // Only what is missing, from the same point, whatever the source shipped since.
+    t.stage.world.cloud(1).fail_builds_of("db-1", None);
+    let retried = act(&t, 1, "retry", json!({})).await;
+    assert_eq!(retried["status"], "completed", "{retried}");
+    assert_eq!(retried["result_data"]["instances_created"], 1, "{retried}");
+    let now = group(&t, 1).await;
+    assert_eq!((&now["status"], &now["failover_count"]), (&json!("failed_over"), &json!(1)));
+    let all = servers(&t, 1).await;
+    assert_eq!(statuses(&all), up(["db-1", "web-1", "web-2"]));
+    for name in ["web-1", "web-2"] {
+        assert_eq!(all[name]["id"], running[name]["id"], "{name} was left alone");
+    }
+    let stamps = last_stamps(&t, 1).await;
+    assert!(stamps.iter().all(|stamp| stamp == KNOWN), "{stamps:?}");
     t.close().await;
 }
 

@@ -7,6 +7,7 @@
 
 mod drill;
 mod forced;
+mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
 

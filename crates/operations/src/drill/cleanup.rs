@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use protector_core::PlanRequest;
 use protector_types::{Code, DomainEffect, GroupId, OperationId, OperationStatus, Refusal, SiteId};
-use protector_workflow::{Definition, DynStep, OnFailure, Plan, Stage, State, StepState};
+use protector_workflow::{Definition, DynStep, IfLeft, OnFailure, Plan, Stage, State, StepState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -76,6 +76,10 @@ impl Definition for Cleanup {
 
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {
         Vec::new()
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn result_data(&self, state: &State) -> Value {

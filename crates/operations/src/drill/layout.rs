@@ -120,6 +120,7 @@ fn servers(sketch: &mut Sketch, request: &PlanRequest, ready: &Ready<'_>) -> Vec
         stages: REBUILD,
         after: vec!["recheck".into()],
         name_suffix: SUFFIX,
+        keeps_writes: None,
         keeps_clones: false,
     };
     let shared = rebuild.shared(sketch, &ready.members);

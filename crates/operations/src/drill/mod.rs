@@ -20,7 +20,7 @@ pub mod remains;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::{Value, json};
 
 use crate::{deps::Deps, registry, results, steps::choose_point};
@@ -51,6 +51,10 @@ impl Definition for Drill {
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {
         // The group stays as it is, whatever becomes of a drill.
         Vec::new()
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn result_data(&self, state: &State) -> Value {

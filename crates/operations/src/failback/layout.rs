@@ -300,6 +300,7 @@ impl<'a> Layout<'a> {
             stages: failover::layout::REBUILD,
             after: vec!["secured".into()],
             name_suffix: "",
+            keeps_writes: Some(self.request.policy.retention.span().num_seconds()),
             keeps_clones: false,
         };
         let members: Vec<_> = ready

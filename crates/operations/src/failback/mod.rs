@@ -88,6 +88,7 @@ pub fn result_data(state: &State) -> Value {
 fn kept_view(copy: &KeptCopy) -> Value {
     let what = match &copy.thing {
         KeptThing::CinderVolume { volume_id, .. } => json!({"volume": volume_id}),
+        KeptThing::ArrayVolume { name, .. } => json!({"array_volume": name}),
         KeptThing::ArraySnapshot { name } => json!({"snapshot": name}),
     };
     json!({"what": what, "site_id": copy.site_id, "why": copy.why, "expires_at": copy.expires_at})

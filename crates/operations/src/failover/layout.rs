@@ -116,6 +116,7 @@ impl Layout<'_> {
             stages: REBUILD,
             after: ["recheck".to_owned()].into_iter().chain(drill.ports.clone()).collect(),
             name_suffix: "",
+            keeps_writes: Some(self.request.policy.retention.span().num_seconds()),
             keeps_clones: false,
         };
         let shared = rebuild.shared(sketch, &ready.members);

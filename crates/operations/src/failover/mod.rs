@@ -18,7 +18,7 @@ pub mod plan;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, GroupStatus, OperationStatus};
+use protector_types::{DomainEffect, OperationStatus};
 use protector_workflow::{Definition, DynStep, IfLeft, Plan, Stage, State};
 use serde_json::{Value, json};
 
@@ -65,11 +65,7 @@ impl Definition for Failover {
         let Ok(facts) = serde_json::from_value::<plan::PlanFacts>(plan.facts.clone()) else {
             return Vec::new();
         };
-        if unwound {
-            vec![DomainEffect::SetStatus { group_id: facts.group_id, status: GroupStatus::Active }]
-        } else {
-            Vec::new()
-        }
+        if unwound { vec![DomainEffect::Reverted { group_id: facts.group_id }] } else { Vec::new() }
     }
 
     fn if_left(&self, kind: &str) -> IfLeft {
@@ -106,5 +102,6 @@ pub fn result_data(state: &State) -> Value {
         "data_loss_seconds": if switched { json!(0) } else { Value::Null },
         "not_preserved": made.not_preserved,
         "leaked": results::leaked(state),
+        "kept": results::kept(state),
     })
 }

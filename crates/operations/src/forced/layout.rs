@@ -12,6 +12,7 @@ use crate::{
     drill::remains::Gone,
     failover::{layout::REBUILD, stages},
     fencing::{self, Fencing},
+    kept,
     rebuild::{Rebuild, ServerSteps, suffix},
     sketch::Sketch,
     steps::{self, swap_primary::PlannedFence},
@@ -174,6 +175,7 @@ impl Layout<'_> {
             stages: REBUILD,
             after: ["begin".to_owned()].into_iter().chain(drill.ports.clone()).collect(),
             name_suffix: "",
+            keeps_writes: Some(self.request.policy.retention.span().num_seconds()),
             keeps_clones: true,
         };
         for out in &ready.left_out {
@@ -193,6 +195,9 @@ impl Layout<'_> {
             .collect();
         self.soften(first_own);
         drill.before_managing(&mut self.sketch);
+        let managed = steps.iter().flat_map(|(_, server)| server.volumes.values());
+        let copies = &ready.makes_room;
+        kept::remove(&mut self.sketch, self.request, copies, REBUILD.clone, "point", managed);
         let before = self.all_cloned();
         for step in self.sketch.steps_mut().filter(|step| step.kind == "create_server") {
             step.after.extend(before.iter().cloned());

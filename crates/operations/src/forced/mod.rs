@@ -20,8 +20,8 @@ pub mod retry;
 
 use std::sync::Arc;
 
-use protector_types::{DomainEffect, GroupStatus, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, State};
+use protector_types::{DomainEffect, OperationStatus};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::{Value, json};
 
 use crate::{deps::Deps, registry, results, steps::choose_point};
@@ -54,9 +54,7 @@ impl Definition for ForcedFailover {
         let group_id = facts.group_id;
         match (unwound, facts.retry_of) {
             (false, _) => Vec::new(),
-            (true, Some(_)) => {
-                vec![DomainEffect::SetStatus { group_id, status: GroupStatus::FailedOverPartial }]
-            }
+            (true, Some(_)) => vec![DomainEffect::Reverted { group_id }],
             // A further epoch with the old primary: when its site returns, it takes its quarantine back.
             (true, None) => vec![
                 DomainEffect::MovePrimary {
@@ -64,9 +62,13 @@ impl Definition for ForcedFailover {
                     primary: facts.source_site_id,
                     raised_by: facts.driven_by,
                 },
-                DomainEffect::SetStatus { group_id, status: GroupStatus::Active },
+                DomainEffect::Reverted { group_id },
             ],
         }
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn result_data(&self, state: &State) -> Value {
@@ -111,5 +113,6 @@ pub fn result_data(state: &State) -> Value {
         "kept_for_retry": kept,
         "not_preserved": made.not_preserved,
         "leaked": results::leaked(state),
+        "kept": results::kept(state),
     })
 }

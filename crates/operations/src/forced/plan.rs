@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protector_core::PlanRequest;
 use protector_ports::RecoveryPoint;
-use protector_types::{Code, GroupId, Member, OperationId, Reason, Refusal, SiteId};
+use protector_types::{Code, GroupId, KeptCopy, Member, OperationId, Reason, Refusal, SiteId};
 use protector_workflow::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::{
     drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::{self, Running},
-    points,
+    kept, points,
     rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
@@ -81,6 +81,8 @@ pub struct Ready<'a> {
     pub source_answers: bool,
     /// What is left of an open drill; goes first.
     pub remains: Option<Remains>,
+    /// Kept copies that make room.
+    pub makes_room: Vec<KeptCopy>,
     /// What an earlier attempt made.
     pub recalled: Recalled,
     /// Stored with the plan.
@@ -97,6 +99,8 @@ pub struct Look<'a> {
     pub target: TargetFacts,
     /// What is left of an open drill.
     pub remains: Option<Remains>,
+    /// Kept copies that make room.
+    pub makes_room: Vec<KeptCopy>,
     /// Points on the target array.
     pub points: Vec<RecoveryPoint>,
     /// The source array's name as the target knows it.
@@ -113,8 +117,8 @@ pub struct Look<'a> {
 /// A [`Refusal`] with every reason.
 pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let target_site = request.group.current_secondary_site_id();
-    let mut look = look(deps, request, target_site, true).await?;
     let members: Vec<(usize, &Member)> = request.members.iter().enumerate().collect();
+    let mut look = look(deps, request, &members, target_site, true).await?;
     let mut warnings = warnings(&look);
     let mut reasons = Reasons::default();
     let left_out = without_point(&look, &members, &mut reasons);
@@ -142,6 +146,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
 pub async fn look<'a>(
     deps: &Deps,
     request: &'a PlanRequest,
+    members: &[(usize, &Member)],
     target_site: SiteId,
     ask_source: bool,
 ) -> Result<Look<'a>, Refusal> {
@@ -182,7 +187,10 @@ pub async fn look<'a>(
     if let Some(remains) = &remains {
         remains.count_as_free(&mut target);
     }
-    Ok(Look { places, source, target, remains, points, source_array, names, request })
+    let need = kept::Need::of(members.iter().map(|(_, member)| *member));
+    let (makes_room, quota) = kept::make_room(request, target_site, target.storage_quota, need);
+    target.storage_quota = quota;
+    Ok(Look { places, source, target, remains, makes_room, points, source_array, names, request })
 }
 
 fn warnings(look: &Look<'_>) -> Vec<String> {
@@ -326,6 +334,7 @@ pub fn finish<'a>(
         source_array: look.source_array.clone(),
         source_answers: look.source.is_some(),
         remains: look.remains.take(),
+        makes_room: std::mem::take(&mut look.makes_room),
         recalled: Recalled::default(),
         facts: Facts {
             group_id: request.group.id,

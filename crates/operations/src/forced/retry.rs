@@ -49,6 +49,7 @@ pub async fn plan(
         .iter()
         .enumerate()
         .filter(|(_, member)| !member.servers.contains_key(&target_site))
+        .filter(|(_, member)| member.abandoned.is_none())
         .collect();
     if missing.is_empty() {
         return Err(Refusal::new(
@@ -56,7 +57,7 @@ pub async fn plan(
             "Every member runs at the current primary: nothing is left to retry",
         ));
     }
-    let mut look = plan::look(deps, request, target_site, false).await?;
+    let mut look = plan::look(deps, request, &missing, target_site, false).await?;
     let recalled = recall(deps, &mut look, earlier, &missing).await?;
     let mut reasons = Reasons::default();
     check_point(&look, &recalled, &missing, &mut reasons);

@@ -10,7 +10,7 @@ use super::ReadyMember;
 use crate::{
     deps::{ArrayPlace, Place},
     sketch::{Sketch, with_source},
-    steps,
+    steps::{self, late_writes::Keeps},
 };
 
 /// Metadata that the driver writes itself; never copied.
@@ -49,6 +49,8 @@ pub struct Rebuild<'a> {
     pub after: Vec<String>,
     /// Appended to the names of servers and volumes (drills).
     pub name_suffix: &'a str,
+    /// Seconds for which the writes of a server that is undone are kept; `None`: they are nothing worth (drills).
+    pub keeps_writes: Option<i64>,
     /// A volume that could not be used leaves its clone on the array: who tries again has the same point.
     pub keeps_clones: bool,
 }
@@ -268,6 +270,13 @@ impl Rebuild<'_> {
             ports_from: ports,
             volumes: volumes.iter().filter_map(attach).collect(),
             server_group_from,
+            keeps: self.keeps_writes.map(|keep_sec| Keeps {
+                group_id: self.array.group,
+                member_id: member.member.id,
+                m,
+                array: self.array,
+                keep_sec,
+            }),
         };
         let input = with_source(&planned, &member.source_server_id);
         let stage = self.stages.servers;

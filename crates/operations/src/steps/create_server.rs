@@ -1,6 +1,7 @@
 //! Makes the server at the target (Nova) from its managed volumes and its ports, and waits until it is ACTIVE. A tag is
 //! the marker; ports and volumes exist already and can be used only once, so a late second create cannot come up beside
-//! the first. Undo deletes the server and waits until it is gone; its volumes and ports are other steps' to undo.
+//! the first. Undo deletes the server and waits until it is gone; its volumes and ports are other steps' to undo. What a
+//! server that was ACTIVE may have written is kept before ([`super::late_writes`]).
 
 use std::time::Duration;
 
@@ -12,7 +13,11 @@ use protector_ports::{
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
-use super::{create_port, manage_volume};
+use super::{
+    create_port,
+    late_writes::{Keeps, Late},
+    manage_volume,
+};
 use crate::{
     attempt,
     deps::{Deps, Place},
@@ -49,6 +54,9 @@ pub struct Planned {
     pub volumes: Vec<PlannedVolume>,
     /// Step that makes the server group, if one must be made.
     pub server_group_from: Option<String>,
+    /// What it wrote is kept when it is undone.
+    #[serde(default)]
+    pub keeps: Option<Keeps>,
 }
 
 /// Complete.
@@ -58,6 +66,9 @@ pub struct Input {
     pub place: Place,
     /// The server.
     pub server: NewServer,
+    /// What is kept of it when it is undone.
+    #[serde(default)]
+    pub late: Option<Late>,
 }
 
 #[async_trait]
@@ -73,8 +84,10 @@ impl Step for CreateServer {
         for step in &planned.ports_from {
             server.port_ids.push(outputs.get::<create_port::Output>(step)?.port_id);
         }
+        let mut managed_volumes = Vec::new();
         for volume in planned.volumes {
             let managed: manage_volume::Output = outputs.get(&volume.managed_by)?;
+            managed_volumes.push(managed.clone());
             server.volumes.push(NewServerVolume {
                 volume_id: managed.volume_id,
                 boot_index: volume.boot_index,
@@ -85,7 +98,8 @@ impl Step for CreateServer {
         if let Some(step) = &planned.server_group_from {
             server.server_group_id = Some(outputs.get(step)?);
         }
-        Ok(Input { place: planned.place, server })
+        let late = planned.keeps.map(|keeps| Late { keeps, volumes: managed_volumes });
+        Ok(Input { place: planned.place, server, late })
     }
 
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<String> {
@@ -125,16 +139,29 @@ impl Step for CreateServer {
 
     async fn undo(&self, cx: &StepCx, input: &Input, output: Option<String>) -> Undo {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
+        let ran = output.is_some();
         let server = match output {
             Some(id) => absent_as_none(cloud.compute().server(&id).await),
             None => self.look(cx, cloud.as_ref()).await,
         };
         let Some(server) = attempt!(server, outcome::undo) else {
             self.0.forget_hint(&cx.marker());
-            return Undo::Done(None);
+            return match &input.late {
+                Some(late) => late.undone(&self.0, cx.operation(), cx.clock().now()).await,
+                None => Undo::Done(None),
+            };
         };
         if server.task_state.as_deref() == Some("deleting") {
             return Undo::Pending(format!("server {} is being deleted", server.name));
+        }
+        // A server that ever was ACTIVE may hold acknowledged writes.
+        if let Some(late) = &input.late
+            && (ran || !matches!(server.status.as_str(), "BUILD" | "ERROR"))
+        {
+            if let Some(answer) = self.still(cloud.as_ref(), &server).await {
+                return answer;
+            }
+            attempt!(late.keep(&self.0, cx.operation()).await, outcome::undo);
         }
         match cloud
             .compute()
@@ -152,6 +179,20 @@ impl Step for CreateServer {
 }
 
 impl CreateServer {
+    /// Brings the server to where it writes no more. `None`: it is there.
+    async fn still(&self, cloud: &dyn Cloud, server: &Server) -> Option<Undo> {
+        if let Some(task) = &server.task_state {
+            return Some(Undo::Pending(format!("server {} is {task}", server.name)));
+        }
+        if server.status != "ACTIVE" {
+            return None;
+        }
+        Some(match cloud.compute().stop_server(&server.id).await {
+            Ok(()) => Undo::Pending(format!("server {} is being stopped", server.name)),
+            Err(error) => outcome::undo(error),
+        })
+    }
+
     async fn look(&self, cx: &StepCx, cloud: &dyn Cloud) -> PortResult<Option<Server>> {
         if let Some(id) = self.0.hinted(&cx.marker()) {
             return absent_as_none(cloud.compute().server(&id).await);

@@ -64,6 +64,7 @@ pub mod dress_volume;
 pub mod ensure_group;
 pub mod free_port;
 pub mod import_keypair;
+pub mod late_writes;
 pub mod lock_server;
 pub mod manage_volume;
 pub mod move_primary;

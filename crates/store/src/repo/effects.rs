@@ -111,7 +111,7 @@ async fn apply(
             let members = members::of_groups(tx, &[group.id]).await?;
             set_status(group, at_rest(group, &members))?;
         }
-        DomainEffect::SetStatus { status, .. } => set_status(group, undone(group, *status))?,
+        DomainEffect::SetStatus { status, .. } => set_status(group, *status)?,
         DomainEffect::Replicated { point_at, status, .. } => {
             // A point that is older than the one known is no news.
             group.last_replication_at = group.last_replication_at.max(*point_at);
@@ -130,16 +130,6 @@ fn at_rest(group: &ProtectionGroup, members: &[Member]) -> GroupStatus {
         GroupStatus::FailedOver
     } else {
         GroupStatus::FailedOverPartial
-    }
-}
-
-/// Where a failover that came to nothing leaves a group: one that has moved already, so that only the completion of a
-/// partial failover can have failed, is not `active` again.
-fn undone(group: &ProtectionGroup, wanted: GroupStatus) -> GroupStatus {
-    let moved = group.current_primary_site_id != group.primary_site_id;
-    match (group.status, wanted) {
-        (GroupStatus::FailingOver, GroupStatus::Active) if moved => GroupStatus::FailedOverPartial,
-        _ => wanted,
     }
 }
 

@@ -121,7 +121,11 @@ impl Model {
 
     /// Something that depends on the step may still exist.
     pub fn needed(&self, step: &str) -> Option<usize> {
-        self.dependents[self.index[step]].iter().copied().find(|&d| self.exists(d))
+        let at = self.index[step];
+        // Who goes on without a failed branch does not need it.
+        let mut needing =
+            self.dependents[at].iter().copied().filter(|_| !self.isolated.contains(&at));
+        needing.find(|&d| self.exists(d))
     }
 
     fn exists(&self, step: usize) -> bool {
