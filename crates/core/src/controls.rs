@@ -121,6 +121,12 @@ impl Core {
             Err(error) => return Err(errors::store(error)),
         };
         self.ring(id);
+        // The point of no return may have come between the look and the request: then the journal says so, too.
+        if new.request.ask == Ask::Cancel
+            && self.folded(id).await?.is_some_and(|state| state.past_no_return())
+        {
+            self.judge(&row, &new.request).await?;
+        }
         tracing::info!(operation = %id, by = %new.request.by, ask = new.request.ask.word(), "a person asks");
         Ok(record(row))
     }

@@ -6,6 +6,8 @@ use protector_workflow::{Ask, Entry, EntryKind, Plan, Request};
 
 use crate::{Core, OperationEvent, OperationFilter, OperationRecord, errors};
 
+/// How that warning begins, whoever gives it: the planner knows how many servers it is about.
+pub(crate) const RETAIN_PRIMARY: &str = "retain_primary is false";
 /// `retain_primary` is false unless it is given: who forgets it is told.
 pub(crate) const PRIMARY_STOPS: &str = "retain_primary is false: the servers at the current primary are stopped for the \
      drill and started again by its test_cleanup";
@@ -53,7 +55,8 @@ fn status(row: &OperationRow) -> OperationStatus {
 fn advice(row: &OperationRow) -> Vec<String> {
     let flag = |name: &str| row.params.get(name).and_then(serde_json::Value::as_bool) == Some(true);
     let stops = row.operation_type == OperationType::TestFailover && !flag("retain_primary");
-    stops.then(|| PRIMARY_STOPS.to_owned()).into_iter().collect()
+    let told = row.view.warnings.iter().any(|warning| warning.starts_with(RETAIN_PRIMARY));
+    (stops && !told).then(|| PRIMARY_STOPS.to_owned()).into_iter().collect()
 }
 
 impl Core {

@@ -12,7 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{Core, actions::Start, errors, health, operations::PRIMARY_STOPS};
+use crate::{
+    Core,
+    actions::Start,
+    errors, health,
+    operations::{PRIMARY_STOPS, RETAIN_PRIMARY},
+};
 
 /// Key of a plan's facts under which the planner tells what only a preview shows; it is not stored with the plan.
 pub const PREVIEW: &str = "preview";
@@ -120,6 +125,7 @@ pub struct PreviewQuota {
 struct Told {
     members: Vec<PreviewMember>,
     quota: Vec<PreviewQuota>,
+    recovery_point: Option<Point>,
     data_loss_seconds: Option<u64>,
 }
 
@@ -295,7 +301,7 @@ impl Core {
         let told = told.and_then(Result::ok).unwrap_or_default();
         let now = self.clock.now();
         let age = |at: DateTime<Utc>| u64::try_from((now - at).num_seconds()).unwrap_or(0);
-        let point = point_of(plan);
+        let point = told.recovery_point.or_else(|| point_of(plan));
         let names = health::site_names(&self.store.all_sites().await.map_err(errors::store)?);
         let name = |site: SiteId| names.get(&site).cloned().unwrap_or_else(|| site.to_string());
         let texts = |key: &str| -> Vec<String> {
@@ -303,7 +309,8 @@ impl Core {
             list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let mut warnings = texts("warnings");
-        if start.operation == OperationType::TestFailover && !start.params.retain_primary {
+        let stops = start.operation == OperationType::TestFailover && !start.params.retain_primary;
+        if stops && warnings.iter().all(|warning| !warning.starts_with(RETAIN_PRIMARY)) {
             warnings.insert(0, PRIMARY_STOPS.to_owned());
         }
         Ok(PlanPreview {

@@ -172,6 +172,10 @@ impl Core {
             params.force,
             &Situation::of(&document.group, holder),
         )?;
+        if !params.force {
+            let local = self.store.own_site_id().await.map_err(errors::store)?;
+            self.require_peer(document.group.other_site(local)).await?;
+        }
         let (current, other) = self.look_at_both(&document).await?;
         let home = document.group.current_primary_site_id == document.group.primary_site_id;
         let mut proof = prove(home, &current, &other, params.force).map_err(not_proven)?;
@@ -334,7 +338,7 @@ impl Core {
     }
 
     /// An operation's state by its plan and journal, if they are here.
-    async fn folded(&self, id: OperationId) -> Result<Option<State>, Refusal> {
+    pub(crate) async fn folded(&self, id: OperationId) -> Result<Option<State>, Refusal> {
         let plan = match self.store.load_plan(id).await {
             Ok(plan) => plan,
             Err(protector_store::StoreError::NotFound { .. }) => return Ok(None),

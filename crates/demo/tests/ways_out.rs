@@ -142,7 +142,7 @@ async fn after_the_point_of_no_return_a_cancel_is_refused_in_words() {
     let slow = Rule::new(Effect::Slow { ms: 60_000 }).service("array").method("PATCH");
     t.stage.world.faults().add(slow.path("/protection-groups").body("replication_schedule"));
     let id = text(&accepted(&t, failover_body()).await, "/id").unwrap();
-    until(&t, &id, |o| o["progress"].as_u64() >= Some(94)).await;
+    until(&t, &id, |o| o["progress"].as_u64() >= Some(96)).await;
     let detail = refused(&t, json!({"cancel": {}})).await;
     assert!(detail.contains("point of no return") && detail.contains("swap"), "{detail}");
     for body in [json!({"retry": {}}), json!({"abandon": {"reason": "r"}})] {
@@ -308,5 +308,39 @@ async fn a_restarted_engine_goes_on_by_itself() {
     let record = t.finish(&id).await;
     assert_eq!(record["status"], "completed", "{record}");
     assert_eq!(record["result_data"]["instances_created"], 3);
+    t.close().await;
+}
+
+/// "Operation fails at ... with a storage error": the policy is set again, and the operation retried.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_storage_error_the_policy_is_set_again_and_the_failover_retried() {
+    let t = Theatre::open().await;
+    let full = Effect::Status {
+        code: 400,
+        message: Some("The array is out of space.".into()),
+        retry_after: None,
+    };
+    let array_b = &t.stage.sites[1].array_name;
+    let rule = Rule::new(full).site(array_b).service("array").method("POST").path("/volumes");
+    t.stage.world.faults().add(rule);
+    let id = text(&accepted(&t, failover_body()).await, "/id").unwrap();
+    let failed = until(&t, &id, |o| o["completed_at"].is_string()).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let step = &failed["steps_failed"][0];
+    assert_eq!(step["stage"], "promote_volumes_on_flasharray", "{failed}");
+    assert!(step["error"].as_str().unwrap().contains("out of space"), "{step}");
+    assert_eq!(group(&t).await["status"], "active");
+    t.stage.world.faults().clear(None);
+    let (a, b) = (&t.stage.sites[0], &t.stage.sites[1]);
+    let policy = json!({"policy": {
+        "primary_fa_url": a.array_url, "primary_fa_api_token": a.array_token,
+        "secondary_fa_url": b.array_url, "secondary_fa_api_token": b.array_token,
+        "replication_interval": 300, "rpo_minutes": 15,
+    }});
+    let set = t.call("POST", &format!("{}/policy", t.group_url(0)), Some(&policy)).await;
+    assert!(set.status.is_success(), "{}", set.body);
+    let retried = accepted(&t, json!({"retry": {"operation_id": id}})).await;
+    let record = t.finish(retried["id"].as_str().unwrap()).await;
+    assert_eq!((&record["status"], &record["retry_of"]), (&json!("completed"), &json!(id)));
     t.close().await;
 }

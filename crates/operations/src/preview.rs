@@ -4,23 +4,25 @@
 use std::collections::BTreeMap;
 
 use protector_core::{PlanRequest, preview::PREVIEW};
-use protector_ports::Quota;
+use protector_ports::{Quota, RecoveryPoint};
 use protector_workflow::Plan;
 use serde_json::{Value, json};
 
 use crate::facts::TargetFacts;
 
-/// Adds it to the plan. `data_loss_seconds`: where the planner knows better than the age of the recovery point.
+/// Adds it to the plan. `point`: the one that would be used now; `None`: it is made after every writer has stopped, and
+/// nothing is lost.
 pub fn attach(
     plan: &mut Plan,
     request: &PlanRequest,
     target: &TargetFacts,
-    data_loss_seconds: Option<u64>,
+    point: Option<&RecoveryPoint>,
 ) {
     let preview = json!({
         "members": members(plan, request, target),
         "quota": quota(plan, request, target),
-        "data_loss_seconds": data_loss_seconds,
+        "recovery_point": point.map(|p| json!({"name": p.name, "created_at": p.created})),
+        "data_loss_seconds": point.is_none().then_some(0),
     });
     if let Value::Object(facts) = &mut plan.facts {
         facts.insert(PREVIEW.to_owned(), preview);

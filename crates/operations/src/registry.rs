@@ -88,9 +88,23 @@ pub const IF_LEFT: &[(&str, IfLeft)] = &[
     ("push_group", IfLeft::Things),
     ("barrier", IfLeft::Things),
     ("refuse", IfLeft::Things),
+    ("ensure_group", IfLeft::Things),
+    ("start_schedule", IfLeft::Things),
+    ("secure_volume", IfLeft::Things),
+    ("restore_content", IfLeft::Things),
+    // An original that is connected or unlocked again may be started by its owner.
+    ("restore_connections", IfLeft::Writer),
+    ("unlock_server", IfLeft::Writer),
+    ("start_server", IfLeft::Writer),
+    ("swap_back", IfLeft::Writer),
+    ("retire_server", IfLeft::Things),
+    ("delete_port", IfLeft::Things),
+    ("free_port", IfLeft::Things),
+    ("take_port", IfLeft::Things),
+    ("remove_kept", IfLeft::Things),
+    ("accept_primary", IfLeft::Writer),
     ("choose_point", IfLeft::Things),
-    // The end of the operation gives the primary back.
-    ("move_primary", IfLeft::Things),
+    ("move_primary", IfLeft::Writer),
     ("refuse_source", IfLeft::Things),
     ("arrive", IfLeft::Writer),
     ("recall", IfLeft::Things),
@@ -99,6 +113,7 @@ pub const IF_LEFT: &[(&str, IfLeft)] = &[
     ("sweep", IfLeft::Things),
     ("list_leftovers", IfLeft::Things),
     ("expect_none", IfLeft::Things),
+    // Left out, a server of the primary stays off.
     ("restart_server", IfLeft::Things),
 ];
 
@@ -117,6 +132,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn every_kind_says_what_it_leaves_behind() {
+        let told: BTreeSet<_> = IF_LEFT.iter().map(|(kind, _)| *kind).collect();
+        let kinds: BTreeSet<_> = STEPS.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(told, kinds);
+        assert_eq!(told.len(), IF_LEFT.len());
+    }
 
     #[test]
     fn every_kind_stands_once() {

@@ -74,6 +74,10 @@ impl Definition for Cleanup {
         registry::step(&self.0, kind)
     }
 
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
+    }
+
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {
         Vec::new()
     }

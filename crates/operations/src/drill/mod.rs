@@ -48,6 +48,10 @@ impl Definition for Drill {
         registry::step(&self.0, kind)
     }
 
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
+    }
+
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {
         // The group stays as it is, whatever becomes of a drill.
         Vec::new()

@@ -13,7 +13,7 @@ use crate::{
     deps::Deps,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::{self, Running},
-    points,
+    points, preview,
     rebuild::{
         ReadyMember, checks, ready_member,
         resolve::{Isolated, Mappings},
@@ -147,7 +147,10 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         facts,
         places,
     };
-    Ok(layout::lay_out(request, &ready))
+    let mut plan = layout::lay_out(request, &ready);
+    let point = points::choose(&points, &volumes, request.params.recovery_point.as_deref()).ok();
+    preview::attach(&mut plan, request, &target, point);
+    Ok(plan)
 }
 
 fn stopped(request: &PlanRequest, members: &[ReadyMember<'_>]) -> Vec<String> {

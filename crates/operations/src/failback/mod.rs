@@ -19,7 +19,7 @@ pub mod plan;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, KeptCopy, KeptThing, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::{Value, json};
 
 use crate::{deps::Deps, failover, registry};
@@ -43,6 +43,10 @@ impl Definition for Failback {
 
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>> {
         registry::step(&self.0, kind)
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn on_end(&self, plan: &Plan, _status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {

@@ -21,6 +21,7 @@ use crate::{
     failover::plan::{running, source_server},
     fencing::Running,
     kept::{self, Need},
+    preview,
     rebuild::{ReadyMember, checks, ready_member, resolve},
     replication::{self, Direction},
     sync_volumes::plan::well_formed,
@@ -153,8 +154,11 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let target = target.map_err(facts::cannot_look(&names.1))?;
     let left = left.map_err(facts::cannot_look(&names.1))?;
     let looked = Looked { request, retires, places, names, source, target, left };
+    let target = looked.target.clone();
     let ready = looked.decide()?;
-    well_formed(layout::lay_out(request, &ready))
+    let mut plan = layout::lay_out(request, &ready);
+    preview::attach(&mut plan, request, &target, None);
+    well_formed(plan)
 }
 
 struct Looked<'a> {

@@ -125,7 +125,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     };
     let mut plan = layout::lay_out(request, &ready);
     // The final snapshot is taken after every source is stopped and disconnected.
-    preview::attach(&mut plan, request, &target, Some(0));
+    preview::attach(&mut plan, request, &target, None);
     Ok(plan)
 }
 

@@ -21,10 +21,14 @@ pub mod retry;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, OperationStatus};
-use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, State, Step as _};
 use serde_json::{Value, json};
 
-use crate::{deps::Deps, registry, results, steps::choose_point};
+use crate::{
+    deps::Deps,
+    registry, results,
+    steps::{arrive::Arrive, choose_point},
+};
 
 /// The definition's name in stored plans.
 pub const NAME: &str = "forced_failover";
@@ -45,6 +49,10 @@ impl Definition for ForcedFailover {
 
     fn step(&self, kind: &str) -> Option<Arc<dyn DynStep>> {
         registry::step(&self.0, kind)
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
     }
 
     fn on_end(&self, plan: &Plan, _status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
@@ -69,6 +77,21 @@ impl Definition for ForcedFailover {
 
     fn if_left(&self, kind: &str) -> IfLeft {
         registry::if_left(kind)
+    }
+
+    /// Given up after the first server came up: what has come up counts, and the group says that it is not all.
+    fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {
+        if !state.past_no_return() {
+            return state.proven_origin(self);
+        }
+        let plan = state.plan();
+        let arrive = plan.steps.iter().find(|step| step.kind == "arrive");
+        let planned = arrive.filter(|step| !state.outputs().has(&step.id));
+        let arrived = planned.and_then(|step| {
+            let planned = serde_json::from_value(step.input.clone()).ok()?;
+            Arrive.resolve(planned, state.outputs()).ok()
+        });
+        arrived.map(|input| input.effects()).unwrap_or_default()
     }
 
     fn result_data(&self, state: &State) -> Value {

@@ -14,7 +14,7 @@ use crate::{
     drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::{self, Running},
-    kept, points,
+    kept, points, preview,
     rebuild::{ReadyMember, checks, ready_member, resolve},
 };
 
@@ -135,8 +135,21 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     }
     finish(&mut look, fitting, left_out, &mut warnings, reasons).map(|mut ready| {
         ready.facts.not_preserved = not_preserved;
-        layout::lay_out(request, &ready)
+        let mut plan = layout::lay_out(request, &ready);
+        show(&mut plan, request, &look);
+        plan
     })
+}
+
+/// What a preview shows: the point as it would be chosen now; one that a reachable source takes first is not there yet.
+pub fn show(plan: &mut Plan, request: &PlanRequest, look: &Look<'_>) {
+    let source = look.places.source.site;
+    let volumes: Vec<String> =
+        request.members.iter().flat_map(|m| fencing::array_volumes(m, source)).collect();
+    let named = request.params.recovery_point.as_deref();
+    let point = points::choose(&look.points, &volumes, named).ok();
+    let point = point.or_else(|| points::newest_complete(&look.points));
+    preview::attach(plan, request, &look.target, point);
 }
 
 /// Reads what there is to read. The source is asked only if `ask_source`, and briefly.

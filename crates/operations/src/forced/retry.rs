@@ -74,7 +74,9 @@ pub async fn plan(
     ready.recalled = recalled;
     ready.facts.not_preserved = not_preserved;
     ready.facts.retry_of = Some(earlier.id);
-    Ok(layout::lay_out(request, &ready))
+    let mut laid_out = layout::lay_out(request, &ready);
+    plan::show(&mut laid_out, request, &look);
+    Ok(laid_out)
 }
 
 /// What the earlier attempt made for the missing members and is still there.

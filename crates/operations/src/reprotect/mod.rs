@@ -14,7 +14,7 @@ pub mod plan;
 use std::sync::Arc;
 
 use protector_types::{DomainEffect, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, State};
 use serde_json::Value;
 
 use crate::{deps::Deps, registry, sync_volumes};
@@ -41,6 +41,10 @@ impl Definition for Reprotect {
     }
 
     /// The roles change with their own step; whatever else happens leaves the group as it was.
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
+    }
+
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {
         Vec::new()
     }

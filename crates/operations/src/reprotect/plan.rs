@@ -1,7 +1,7 @@
 //! Plans a reprotect: a sync of a group whose members all run at the current primary.
 
 use protector_core::PlanRequest;
-use protector_types::{Code, Refusal};
+use protector_types::{Code, Member, Refusal};
 use protector_workflow::Plan;
 
 use super::layout;
@@ -14,11 +14,12 @@ use crate::{deps::Deps, facts::Reasons, sync_volumes};
 pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let mut reasons = Reasons::default();
     let here = request.group.current_primary_site_id;
-    for member in request.members.iter().filter(|m| !m.servers.contains_key(&here)) {
+    let waited_for = |m: &&Member| !m.servers.contains_key(&here) && m.abandoned.is_none();
+    for member in request.members.iter().filter(waited_for) {
         reasons.add(
             Code::MemberNotReady,
             Some(&member.spec.name),
-            "it does not run at the current primary; retry the failover, or remove the member",
+            "it does not run at the current primary; retry the failover, abandon it, or remove the member",
         );
     }
     let ready = sync_volumes::plan::ready(deps, request, &mut reasons).await?;

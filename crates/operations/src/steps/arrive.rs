@@ -52,6 +52,30 @@ pub struct Input {
     pub point_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
+impl Input {
+    /// What changes in the domain.
+    pub fn effects(&self) -> Vec<DomainEffect> {
+        let group_id = self.group_id;
+        let mut effects = vec![
+            DomainEffect::Arrived {
+                group_id,
+                status: self.status,
+                counts: self.counts,
+                placements: self.placements.clone(),
+            },
+            DomainEffect::Replicated {
+                group_id,
+                point_at: self.point_at,
+                status: ReplicationStatus::Paused,
+            },
+        ];
+        if !self.fences.is_empty() {
+            effects.push(DomainEffect::Fenced { group_id, fences: self.fences.clone() });
+        }
+        effects
+    }
+}
+
 #[async_trait]
 impl Step for Arrive {
     const KIND: &'static str = "arrive";
@@ -91,25 +115,9 @@ impl Step for Arrive {
                 "no server came up at the target; everything is undone, and the source stays the primary",
             ));
         }
-        let group_id = input.group_id;
-        let mut effects = vec![
-            DomainEffect::Arrived {
-                group_id,
-                status: input.status,
-                counts: input.counts,
-                placements: input.placements.clone(),
-            },
-            DomainEffect::Replicated {
-                group_id,
-                point_at: input.point_at,
-                status: ReplicationStatus::Paused,
-            },
-        ];
-        if !input.fences.is_empty() {
-            let fenced_at = cx.clock().now();
-            let fences = input.fences.iter().map(|f| Fence { fenced_at, ..f.clone() }).collect();
-            effects.push(DomainEffect::Fenced { group_id, fences });
-        }
+        let fenced_at = cx.clock().now();
+        let fences = input.fences.iter().map(|f| Fence { fenced_at, ..f.clone() }).collect();
+        let effects = Input { fences, ..input.clone() }.effects();
         Outcome::Done(Done { output: (), effects })
     }
 

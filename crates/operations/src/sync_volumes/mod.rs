@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use protector_ports::RecoveryPoint;
 use protector_types::{DomainEffect, OperationStatus};
-use protector_workflow::{Definition, DynStep, Plan, Stage, State};
+use protector_workflow::{Definition, DynStep, IfLeft, Plan, Stage, State};
 use serde_json::{Value, json};
 
 use crate::{deps::Deps, registry};
@@ -55,6 +55,10 @@ impl Definition for SyncVolumes {
     }
 
     /// What replicated was booked with the step that saw it; whatever else happens leaves the group as it was.
+    fn if_left(&self, kind: &str) -> IfLeft {
+        registry::if_left(kind)
+    }
+
     fn on_end(&self, _plan: &Plan, _status: OperationStatus, _unwound: bool) -> Vec<DomainEffect> {
         Vec::new()
     }

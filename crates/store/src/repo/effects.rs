@@ -215,8 +215,12 @@ fn end_in_error(group: &mut ProtectionGroup) -> Result<(), Conflict> {
 /// A drill is open from its acceptance until nothing of it is left: undone without a rest, or cleaned up
 /// (`leaked` of `result_data` names the rest).
 fn close_drill(group: &mut ProtectionGroup, head: &Head, summary: &Summary) {
-    let leaked = summary.result_data.as_ref().and_then(|data| data.get("leaked"));
-    let rest = leaked.and_then(Value::as_array).is_some_and(|leaked| !leaked.is_empty());
+    let lists = |key: &str| {
+        let list = summary.result_data.as_ref().and_then(|data| data.get(key));
+        list.and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+    };
+    // What could not be removed, and what a person left.
+    let rest = lists("leaked") || lists("left");
     let completed = summary.view.status == OperationStatus::Completed;
     let gone = match head.kind {
         OperationType::TestFailover => {
