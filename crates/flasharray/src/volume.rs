@@ -196,7 +196,8 @@ impl Rest {
             reason = permit.reason(),
             "disconnect"
         );
-        gone(self.send(Method::DELETE, CallKind::Ensure, "/connections", &query, None).await)
+        // Not repeated after a lost answer: the first one could land after its reversal and cut a running server off.
+        gone(self.send(Method::DELETE, CallKind::Effect, "/connections", &query, None).await)
     }
 
     pub(crate) async fn connect(
@@ -206,7 +207,8 @@ impl Rest {
     ) -> PortResult<()> {
         let query = self.connection_query(volume, connection)?;
         let body: Value = connection.lun.map_or_else(|| json!({}), |lun| json!({"lun": lun}));
-        match self.change(Method::POST, CallKind::Ensure, "/connections", &query, &body).await {
+        // As above: a late one could undo a fence.
+        match self.change(Method::POST, CallKind::Effect, "/connections", &query, &body).await {
             Ok(_) => Ok(()),
             Err(error @ PortError::Conflict { .. }) => {
                 let same = |known: &ArrayConnection| {

@@ -67,9 +67,11 @@ impl Nova {
         self.api.list::<P>(path, self.version.header(version)).await
     }
 
+    /// Harmless to repeat, but not repeated here after a lost answer: the first one could land after whatever takes
+    /// the second one back (a lock after its unlock). Who asked looks again once that time is over.
     async fn action(&self, id: &str, body: &Value) -> PortResult<()> {
         let path = format!("/servers/{}/action", part(id));
-        self.send(Ask::post(CallKind::Ensure, path).json(body)).await
+        self.send(Ask::post(CallKind::Effect, path).json(body)).await
     }
 
     /// Absent is success.

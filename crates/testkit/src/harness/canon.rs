@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Depend on when or in which order things happened, wherever they stand.
-const VOLATILE: [&str; 18] = [
+const VOLATILE: [&str; 22] = [
     "now",
     "created",
     "created_at",
@@ -28,6 +28,10 @@ const VOLATILE: [&str; 18] = [
     "mac_address_pool",
     "stamps",
     "volume_count",
+    "point_at",
+    "fenced_at",
+    "kept_at",
+    "array_volume_id",
 ];
 /// Chosen by a scheduler: left out of what is new.
 const PLACED: [&str; 6] =
@@ -44,7 +48,6 @@ const ROUNDS: usize = 4;
 struct Object {
     section: String,
     value: Value,
-    text: String,
     id: Option<String>,
 }
 
@@ -80,14 +83,14 @@ impl Reading {
                 let Some(id) = object.id.as_ref().filter(|id| !self.known.contains(*id)) else {
                     continue;
                 };
-                let text = self.replaced(&object.text, &labels, Some(id));
+                let text = self.replaced(&object.value, &labels, Some(id));
                 next.insert(id.clone(), label(object, &text));
             }
             labels = next;
         }
         let mut sections: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for object in objects.drain(..) {
-            let line = self.replaced(&object.text, &labels, None);
+            let line = self.replaced(&object.value, &labels, None);
             sections.entry(object.section).or_default().push(line);
         }
         sections.values_mut().for_each(|lines| lines.sort());
@@ -96,8 +99,9 @@ impl Reading {
 
     /// Any JSON with ids in it, for instance domain changes: new ids become `<new>`.
     pub fn plain(&self, value: &impl serde::Serialize) -> String {
-        let text = serde_json::to_string(value).unwrap_or_default();
-        self.replaced(&text, &BTreeMap::new(), None)
+        let mut value = serde_json::to_value(value).unwrap_or_default();
+        strip(&mut value, true);
+        self.replaced(&value, &BTreeMap::new(), None)
     }
 
     /// Things that live and carry the operation's marker.
@@ -155,31 +159,54 @@ impl Reading {
             }
             let mut value = value.clone();
             strip(&mut value, new);
-            let text = value.to_string();
-            objects.push(Object { section: section.to_owned(), value, text, id });
+            objects.push(Object { section: section.to_owned(), value, id });
         }
     }
 
     fn replaced(
         &self,
-        text: &str,
+        value: &Value,
         labels: &BTreeMap<String, String>,
         own: Option<&String>,
     ) -> String {
+        let mut value = value.clone();
+        self.replace(&mut value, &|id: &str| match labels.get(id) {
+            _ if own.is_some_and(|own| own == id) => "<self>".to_owned(),
+            Some(label) => label.clone(),
+            None => "<new>".to_owned(),
+        });
+        value.to_string()
+    }
+
+    /// Replaces new ids, in keys too, and sorts lists of texts: their order was that of the ids.
+    fn replace(&self, value: &mut Value, name: &dyn Fn(&str) -> String) {
+        match value {
+            Value::String(text) => *text = self.replaced_text(text, name),
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| self.replace(item, name));
+                if items.iter().all(Value::is_string) {
+                    items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+                }
+            }
+            Value::Object(map) => {
+                let old = std::mem::take(map);
+                for (key, mut item) in old {
+                    self.replace(&mut item, name);
+                    map.insert(self.replaced_text(&key, name), item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn replaced_text(&self, text: &str, name: &dyn Fn(&str) -> String) -> String {
         let mut out = String::with_capacity(text.len());
         let mut from = 0;
-        for id in uuids(text) {
+        for id in uuids(text).filter(|id| !self.known.contains(*id)) {
             // Slices of `text`: their place is their distance from its begin.
             let at = id.as_ptr() as usize - text.as_ptr() as usize;
-            if self.known.contains(id) {
-                continue;
-            }
             out.push_str(&text[from..at]);
-            match labels.get(id) {
-                _ if own.is_some_and(|own| own == id) => out.push_str("<self>"),
-                Some(label) => out.push_str(label),
-                None => out.push_str("<new>"),
-            }
+            out.push_str(&name(id));
             from = at + id.len();
         }
         out.push_str(&text[from..]);

@@ -111,3 +111,81 @@ pub fn failed_over(ends: &Ends<'_>) -> Problems {
 pub fn nothing(_ends: &Ends<'_>) -> Problems {
     vec!["it completed".into()]
 }
+
+/// A forced failover from A, which is down, to B.
+pub fn recovered(ends: &Ends<'_>) -> Problems {
+    let mut problems = moved(ends, 0, 1);
+    problems.extend(same_servers_at(ends, 0));
+    problems
+}
+
+/// A partial failover that was completed: B has every server of A, each once.
+pub fn complete(ends: &Ends<'_>) -> Problems {
+    let names = |site: &SiteInventory| {
+        let mut names: Vec<_> = site.servers.values().map(|s| s.name.clone()).collect();
+        names.sort();
+        names
+    };
+    let (wanted, has) = (names(&ends.before.sites[0]), names(&ends.after.sites[1]));
+    if wanted == has { Vec::new() } else { vec![format!("B has {has:?}, not {wanted:?}")] }
+}
+
+/// A drill from A that keeps nothing running there.
+pub fn drilled(ends: &Ends<'_>) -> Problems {
+    let mut problems = Problems::new();
+    let new = added(&ends.before.sites[1], &ends.after.sites[1]).len();
+    let wanted = ends.before.sites[0].servers.len();
+    if new != wanted {
+        problems.push(format!("{new} servers for {wanted}"));
+    }
+    let (before, after) = (&ends.before.sites[0], &ends.after.sites[0]);
+    if before.array_volumes != after.array_volumes || before.volumes != after.volumes {
+        problems.push("the drill changed volumes of the primary".into());
+    }
+    problems
+}
+
+/// A drill's cleanup: nothing is left at B, and who was stopped runs.
+pub fn cleaned(ends: &Ends<'_>) -> Problems {
+    let mut problems = Problems::new();
+    let b = &ends.after.sites[1];
+    let left = (b.servers.len(), b.volumes.len(), b.ports.len(), b.live_array_volumes().len());
+    if left != (0, 0, 0, 0) {
+        problems.push(format!("(servers, volumes, ports, array volumes) left at B: {left:?}"));
+    }
+    let runs = ends.after.sites[0].servers.values().filter(|s| s.status == "ACTIVE").count();
+    if runs != 1 {
+        problems.push(format!("{runs} servers run at A, not 1"));
+    }
+    problems
+}
+
+/// A failback from B to A: every server of B is at A, as it was, not locked; none is at B.
+pub fn returned(ends: &Ends<'_>) -> Problems {
+    let mut problems = Problems::new();
+    let (b, a) = (&ends.before.sites[1], &ends.after.sites[0]);
+    for was in b.servers.values() {
+        match a.servers.values().filter(|s| s.name == was.name).collect::<Vec<_>>().as_slice() {
+            [is] if is.status == was.status && !is.locked && is.task.is_none() => {}
+            other => problems.push(format!("{} is at A as {other:?}", was.name)),
+        }
+    }
+    if !ends.after.sites[1].servers.is_empty() {
+        problems.push(format!("servers are left at B: {:?}", ends.after.sites[1].servers));
+    }
+    problems
+}
+
+fn same_servers_at(ends: &Ends<'_>, at: usize) -> Problems {
+    if ends.before.sites[at].servers == ends.after.sites[at].servers {
+        return Vec::new();
+    }
+    vec![format!("servers of site {at} changed: {:?}", ends.after.sites[at].servers)]
+}
+
+/// Neither site's servers change.
+pub fn same_servers(ends: &Ends<'_>) -> Problems {
+    let mut problems = same_servers_at(ends, 0);
+    problems.extend(same_servers_at(ends, 1));
+    problems
+}

@@ -38,6 +38,10 @@ pub enum Expect {
     },
     /// A definite refusal: it completes all the same, perhaps with less kept, or fails at this step.
     Either(String),
+    /// This step fails, only its branch ends, and the operation ends as failed with the rest done.
+    Isolates(String),
+    /// Any end: the fault found nothing to strike.
+    Rests,
     /// A person cancels: everything is taken back, or it completes.
     Cancelled,
 }
@@ -72,6 +76,7 @@ pub struct Planned {
 pub struct Roles {
     after_no_return: BTreeSet<String>,
     warns: BTreeSet<String>,
+    isolates: BTreeSet<String>,
     /// Fails late, so that everything is there to be taken back; none: nothing can be taken back.
     pub trigger: Option<String>,
 }
@@ -100,94 +105,14 @@ impl Roles {
             }
             left = rest;
         }
-        let warns = plan.steps.iter().filter(|s| s.on_failure == OnFailure::Warn);
-        let warns: BTreeSet<String> = warns.map(|s| s.id.clone()).collect();
-        let fit = plan
-            .steps
-            .iter()
-            .filter(|s| !s.no_return && !after_no_return.contains(&s.id) && !warns.contains(&s.id));
-        let trigger = fit.max_by_key(|s| depth[s.id.as_str()]).map(|s| s.id.clone());
-        Self { after_no_return, warns, trigger }
-    }
-
-    /// What a definite failure of the step comes to.
-    fn failure(&self, step: &str) -> Expect {
-        if self.warns.contains(step) {
-            Expect::Warns(step.to_owned())
-        } else if self.after_no_return.contains(step) {
-            Expect::Parks(step.to_owned())
-        } else {
-            Expect::Fails(step.to_owned())
-        }
-    }
-
-    fn doubt(&self, step: &str) -> Expect {
-        match self.failure(step) {
-            Expect::Fails(step) => Expect::Parks(step),
-            other => other,
-        }
-    }
-}
-
-/// What an undisturbed run and an undisturbed rollback did.
-pub struct Seen<'a> {
-    /// Commits of the run.
-    pub commits: u64,
-    /// Its requests.
-    pub requests: &'a [Request],
-    /// Commits of the rollback, if there is one.
-    pub rollback_commits: u64,
-    /// Its requests.
-    pub rollback_requests: &'a [Request],
-}
-
-struct Planner<'a> {
-    plan: &'a Plan,
-    roles: &'a Roles,
-    all: Vec<Planned>,
-    core: BTreeSet<(String, String, &'static str)>,
-}
-
-/// Every play of a plan. The order is the same in each run: a number names a play.
-pub fn all(plan: &Plan, roles: &Roles, seen: &Seen<'_>) -> Vec<Planned> {
-    let mut planner = Planner { plan, roles, all: Vec::new(), core: BTreeSet::new() };
-    if let [only] = plan.steps.as_slice()
-        && only.kind == REFUSE
-    {
-        planner.refused(&only.id, seen.commits);
-        return planner.all;
-    }
-    planner.runs();
-    planner.undos();
-    planner.wire(seen);
-    planner.commits(seen);
-    planner.stale();
-    planner.all
-}
-
-impl Planner<'_> {
-    fn kind(&self, step: &str) -> String {
-        let step = self.plan.steps.iter().find(|s| s.id == step);
-        step.map(|s| s.kind.clone()).unwrap_or_default()
-    }
-
-    fn add(
-        &mut self,
-        faults: Faults,
-        expect: Expect,
-        fault: impl Into<String>,
-        when: &'static str,
-        by: By,
-    ) {
-        let fault = fault.into();
-        let core = match &by {
-            By::Step(step) if !fault.starts_with("wire") => {
-                self.core.insert((self.kind(step), fault.clone(), when))
-            }
-            By::Step(_) | By::Commit(_) => false,
+        let with = |on_failure: OnFailure| -> BTreeSet<String> {
+            let steps = plan.steps.iter().filter(|s| s.on_failure == on_failure);
+            steps.map(|s| s.id.clone()).collect()
         };
-        let scenario = Scenario { faults, resumes: 3, told: false };
-        self.all.push(Planned { scenario, expect, fault, when, by, core });
+        let (warns, isolates) = (with(OnFailure::Warn), with(OnFailure::Isolate));
+        let fit = plan.steps.iter().filter(|s| {
+            s.on_failure == OnFailure::Rollback && !s.no_return && !after_no_return.contains(&s.id)
+        });
     }
 
     /// Each fault in each step's run.
@@ -209,7 +134,8 @@ impl Planner<'_> {
     fn undos(&mut self) {
         let Some(trigger) = self.roles.trigger.clone() else { return };
         for step in &self.plan.steps {
-            if step.no_return || self.roles.after_no_return.contains(&step.id) {
+            let back = !step.no_return && !self.roles.after_no_return.contains(&step.id);
+            if !back || self.roles.isolates.contains(&step.id) {
                 continue;
             }
             let run = if step.id == trigger { RunFault::FailAfter } else { RunFault::FailBefore };

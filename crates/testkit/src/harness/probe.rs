@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use protector_types::{DomainEffect, OperationStatus};
 use protector_workflow::{
-    Definition, DynStep, Found, Outcome, Outputs, Plan, State, StepCx, StepError, Undo,
+    Definition, DynStep, Found, IfLeft, Outcome, Outputs, Plan, State, StepCx, StepError, Undo,
 };
 use serde_json::Value;
 
@@ -47,6 +48,18 @@ impl Definition for Probed {
 
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
         self.inner.on_end(plan, status, unwound)
+    }
+
+    fn keeps(&self, state: &State, now: DateTime<Utc>) -> Vec<DomainEffect> {
+        self.inner.keeps(state, now)
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        self.inner.if_left(kind)
+    }
+
+    fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {
+        self.inner.on_abandon(state)
     }
 
     fn result_data(&self, state: &State) -> Value {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use protector_demo::{
-    Protected, Rest, Stage, StageOptions, follow, protect,
+    Protected, Rest, Stage, StageOptions, protect,
     rest::text,
     stage::{FLAVORS, NETWORKS},
     tenant::{self, AppServer, PUBLIC_KEY},
@@ -100,7 +100,7 @@ impl Scene {
     }
 
     /// An action from its acceptance to its end, by an engine that lives so long.
-    async fn run(&self, at: usize, body: &Value) -> anyhow::Result<()> {
+    async fn run(&self, at: usize, body: &Value, ends: &str) -> anyhow::Result<()> {
         let operation = self.act(at, body).await?;
         let engine = self.engine(at).await?;
         let tenant = self.tenant(at).await?;
@@ -117,7 +117,7 @@ impl Scene {
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         engine.stop().await;
-        ensure!(record["status"] == "completed", "{body} did not complete: {record}");
+        ensure!(record["status"] == ends, "{body} did not end {ends}: {record}");
         self.in_sync(at).await
     }
 
@@ -152,7 +152,12 @@ impl Scene {
 
     async fn prepare(&self, before: &Before) -> anyhow::Result<()> {
         match before {
-            Before::Run { at, body } => self.run(*at, &body(self)).await,
+            Before::Run { at, body, ends } => self.run(*at, &body(self), ends).await,
+            Before::World(_, change) => {
+                change(&self.stage.world);
+                Ok(())
+            }
+            Before::Delete(name) => self.delete(name).await,
             Before::Down(at) => {
                 let name = self.stage.sites[*at].name.clone();
                 self.stage.world.partition(&name, Some(Partition::Refuse));
@@ -167,6 +172,16 @@ impl Scene {
                 Ok(())
             }
         }
+    }
+
+    /// An administrator deletes a server at site A.
+    async fn delete(&self, name: &str) -> anyhow::Result<()> {
+        let server = self.servers.iter().find(|s| s.name == name).context("such a server")?;
+        let nova = format!("{}/compute/v2.1", self.stage.sites[0].cloud_url);
+        let url = format!("{nova}/servers/{}", server.id);
+        self.stage.admin(0).await?.call("DELETE", &url, None).await?;
+        self.clock.sleep(Duration::from_secs(10)).await;
+        Ok(())
     }
 
     /// The accepted operation's plan, and everything as it is at that moment.
@@ -330,19 +345,4 @@ fn server_body(name: &str, network: &str, volumes: &[String], group: Option<&str
 /// The world as a play gets it, for tests of the harness itself.
 pub fn fork(start: &Start) -> World {
     start.world.fork(Arc::new(VirtualClock::at(start.moment)))
-}
-
-/// The body of the documentation's Example 1.
-pub fn failover_body(_scene: &Scene) -> Value {
-    protect::failover_body()
-}
-
-/// Follows an operation to its end, for whoever needs more than [`Before::Run`].
-///
-/// # Errors
-/// What the API answered.
-pub async fn follow_to_end(scene: &Scene, at: usize, operation: &str) -> anyhow::Result<Value> {
-    let tenant = scene.tenant(at).await?;
-    let project = &scene.protected.projects[at];
-    follow::follow(&scene.stage, at, &tenant, project, operation, |_, _| ()).await
 }

@@ -192,8 +192,10 @@ impl Case {
             rollback_requests: rollback.as_ref().map_or(&[], |r| &r.requests),
         };
         let plays = points::all(&start.plan, &roles, &seen);
-        let refuse = start.plan.steps.iter().find(|s| s.kind == points::REFUSE);
-        let normal = refuse.map_or(Expect::Completes, |s| Expect::Fails(s.id.clone()));
+        let normal = match start.plan.steps.as_slice() {
+            [only] if only.kind == points::REFUSE => Expect::Fails(only.id.clone()),
+            _ => Expect::Completes,
+        };
         wrong.extend(judge(&start.plan, &golden, &normal, &complete));
         if let (Some(step), Some(played)) = (&roles.trigger, &rollback) {
             wrong.extend(judge(&start.plan, &golden, &Expect::Fails(step.clone()), played));
@@ -265,7 +267,14 @@ impl Case {
             // Nothing happened to it, or it took another way: no point, but never a bad end.
             tally.missed += 1;
         }
-        let wrong = judge(&self.start.plan, &self.golden, &planned.expect, &played);
+        let expect = match &planned.expect {
+            Expect::RollsBack { failed, .. } if struck.is_empty() => {
+                Expect::RollsBack { failed: failed.clone(), parks: None, may_park: false }
+            }
+            _ if struck.is_empty() => Expect::Rests,
+            expect => expect.clone(),
+        };
+        let wrong = judge(&self.start.plan, &self.golden, &expect, &played);
         if !wrong.is_empty() {
             tally.wrong.insert(number, self.tell(number, planned, &wrong));
         }

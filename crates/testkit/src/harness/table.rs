@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use protector_sim::world::World;
-use serde_json::Value;
+use protector_demo::scenario::{mappings, with};
+use protector_sim::{cloud::Service, faults::Partition, world::World};
+use serde_json::{Value, json};
 
 use super::{
     ends::{self, Ends},
-    scene::{Scene, failover_body},
+    scene::Scene,
 };
 use crate::expect::Problems;
 
@@ -24,7 +25,13 @@ pub enum Before {
         at: usize,
         /// With this body.
         body: Body,
+        /// The status that it ends with.
+        ends: &'static str,
     },
+    /// Something happens to the world, in words and in deed.
+    World(&'static str, fn(&World)),
+    /// An administrator deletes this server at site A.
+    Delete(&'static str),
     /// This site's cloud and array refuse every connection.
     Down(usize),
     /// They answer again.
@@ -37,6 +44,8 @@ impl fmt::Debug for Before {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run { at, .. } => write!(f, "an action at site {at}"),
+            Self::World(what, _) => write!(f, "{what}"),
+            Self::Delete(name) => write!(f, "{name} is deleted"),
             Self::Down(at) => write!(f, "site {at} down"),
             Self::Up(at) => write!(f, "site {at} up"),
             Self::Wait(seconds) => write!(f, "{seconds} s"),
@@ -69,14 +78,74 @@ pub struct Entry {
 /// Nothing to arrange.
 pub fn as_is(_world: &World) {}
 
+/// Site A is down.
+fn without_a(world: &World) {
+    world.partition(&world.cloud(0).name, Some(Partition::Refuse));
+}
+
+/// No server of that name can be built at site B, until [`build_web_1`].
+fn refuse_web_1(world: &World) {
+    world.cloud(1).fail_builds_of("web-1", Some("No valid host was found."));
+}
+
+fn build_web_1(world: &World) {
+    world.cloud(1).fail_builds_of("web-1", None);
+}
+
+/// The tenant's quota at site B is full with what is there.
+fn fill_quota_of_b(world: &World) {
+    let mut state = world.cloud(1).lock();
+    let project = state.keystone.project_named("app", "default").map(|p| p.id.clone());
+    let volumes = i64::try_from(state.cinder.volumes.len()).unwrap_or_default();
+    if let Some(project) = project {
+        state.quotas.set(Service::Cinder, &project, "volumes", volumes);
+    }
+}
+
+fn failover(_: &Scene) -> Value {
+    json!({"failover": mappings(0)})
+}
+
+fn forced(_: &Scene) -> Value {
+    json!({"failover": with(mappings(0), "force", true)})
+}
+
+fn drill(_: &Scene) -> Value {
+    json!({"test_failover": {"flavor_mapping": mappings(0)["flavor_mapping"]}})
+}
+
+fn failback(_: &Scene) -> Value {
+    json!({"failback": with(mappings(1), "reverse_replication", true)})
+}
+
+fn sync(_: &Scene) -> Value {
+    json!({"sync_volumes": {}})
+}
+
 /// Steps of every operation that rebuilds servers at the other site.
 macro_rules! rebuilding {
-    ($($more:literal),*) => {
-        &["recheck", "await_replication", "clone_volume", "manage_volume", "dress_volume",
-          "import_keypair", "create_server_group", "create_port", "create_server", "settle_power",
-          "barrier", $($more),*]
+    ($($more:literal),* $(,)?) => {
+        &["clone_volume", "manage_volume", "dress_volume", "import_keypair", "create_server_group",
+          "create_port", "create_server", "settle_power", "barrier", $($more),*]
     };
 }
+
+const SYNCED: Before = Before::Run { at: 0, body: sync, ends: "completed" };
+const FAILED_OVER: Before = Before::Run { at: 0, body: failover, ends: "completed" };
+const FAILED_BACK: Before = Before::Run { at: 1, body: failback, ends: "completed" };
+
+/// An entry with nothing unusual.
+const USUAL: Entry = Entry {
+    name: "",
+    definition: "",
+    kinds: &[],
+    before: &[],
+    at: 0,
+    body: failover,
+    arrange: as_is,
+    refused: false,
+    ends: ends::same_servers,
+};
 
 /// All of them.
 pub const TABLE: &[Entry] = &[
@@ -84,6 +153,8 @@ pub const TABLE: &[Entry] = &[
         name: "planned failover",
         definition: "failover",
         kinds: rebuilding![
+            "recheck",
+            "await_replication",
             "stop_server",
             "lock_server",
             "record_connections",
@@ -92,25 +163,203 @@ pub const TABLE: &[Entry] = &[
             "verify_source",
             "swap_primary",
             "stop_schedule",
-            "push_group"
+            "push_group",
         ],
-        before: &[],
-        at: 0,
-        body: failover_body,
-        arrange: as_is,
-        refused: false,
         ends: ends::failed_over,
+        ..USUAL
+    },
+    Entry {
+        name: "planned failover that needs room",
+        definition: "failover",
+        kinds: rebuilding![
+            "recheck",
+            "await_replication",
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "snapshot_group",
+            "verify_source",
+            "swap_primary",
+            "stop_schedule",
+            "push_group",
+            "remove_kept",
+        ],
+        before: &[FAILED_OVER, FAILED_BACK, Before::World("B's quota is full", fill_quota_of_b)],
+        ends: ends::failed_over,
+        ..USUAL
     },
     Entry {
         name: "refused failover",
         definition: "failover",
         kinds: &["refuse"],
-        before: &[],
-        at: 0,
-        body: failover_body,
-        arrange: as_is,
         refused: true,
         ends: ends::nothing,
+        ..USUAL
+    },
+    Entry {
+        name: "forced failover",
+        definition: "forced_failover",
+        kinds: rebuilding!["choose_point", "move_primary", "arrive"],
+        before: &[SYNCED, Before::Down(0)],
+        at: 1,
+        body: forced,
+        arrange: without_a,
+        ends: ends::recovered,
+        ..USUAL
+    },
+    Entry {
+        name: "forced failover of a source that answers",
+        definition: "forced_failover",
+        kinds: rebuilding![
+            "choose_point",
+            "move_primary",
+            "arrive",
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "snapshot_group",
+            "await_replication",
+            "refuse_source",
+            "stop_schedule",
+        ],
+        before: &[SYNCED],
+        at: 1,
+        body: forced,
+        ends: ends::failed_over,
+        ..USUAL
+    },
+    Entry {
+        name: "completion of a partial failover",
+        definition: "forced_failover",
+        kinds: rebuilding!["recall", "arrive"],
+        before: &[
+            SYNCED,
+            Before::World("no host for web-1", refuse_web_1),
+            Before::Down(0),
+            Before::Run { at: 1, body: forced, ends: "failed" },
+            Before::World("a host for web-1", build_web_1),
+        ],
+        at: 1,
+        body: |_| json!({"retry": {}}),
+        arrange: without_a,
+        ends: ends::complete,
+        ..USUAL
+    },
+    Entry {
+        name: "drill",
+        definition: "test_failover",
+        kinds: rebuilding![
+            "recheck",
+            "stop_server",
+            "choose_point",
+            "create_network",
+            "create_subnet"
+        ],
+        before: &[SYNCED],
+        body: drill,
+        ends: ends::drilled,
+        ..USUAL
+    },
+    Entry {
+        name: "cleanup of a drill",
+        definition: "test_cleanup",
+        kinds: &["sweep", "list_leftovers", "expect_none", "restart_server"],
+        before: &[SYNCED, Before::Run { at: 0, body: drill, ends: "completed" }],
+        body: |_| json!({"test_cleanup": {}}),
+        ends: ends::cleaned,
+        ..USUAL
+    },
+    Entry {
+        name: "failback",
+        definition: "failback",
+        kinds: &[
+            "ensure_group",
+            "snapshot_group",
+            "await_replication",
+            "verify_source",
+            "secure_volume",
+            "barrier",
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "restore_content",
+            "restore_connections",
+            "unlock_server",
+            "start_server",
+            "swap_back",
+            "retire_server",
+            "delete_port",
+            "stop_schedule",
+            "start_schedule",
+            "push_group",
+        ],
+        before: &[FAILED_OVER],
+        at: 1,
+        body: failback,
+        ends: ends::returned,
+        ..USUAL
+    },
+    Entry {
+        name: "failback without the original",
+        definition: "failback",
+        kinds: rebuilding![
+            "ensure_group",
+            "snapshot_group",
+            "await_replication",
+            "verify_source",
+            "secure_volume",
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "restore_content",
+            "restore_connections",
+            "unlock_server",
+            "swap_back",
+            "retire_server",
+            "delete_port",
+            "stop_schedule",
+            "start_schedule",
+            "push_group",
+        ],
+        before: &[FAILED_OVER, Before::Delete("web-1")],
+        at: 1,
+        body: failback,
+        ends: ends::returned,
+        ..USUAL
+    },
+    Entry {
+        name: "sync",
+        definition: "sync_volumes",
+        kinds: &[
+            "ensure_group",
+            "snapshot_group",
+            "await_replication",
+            "start_schedule",
+            "push_group",
+        ],
+        body: sync,
+        ..USUAL
+    },
+    Entry {
+        name: "reprotect",
+        definition: "reprotect",
+        kinds: &[
+            "ensure_group",
+            "snapshot_group",
+            "await_replication",
+            "stop_schedule",
+            "start_schedule",
+            "accept_primary",
+            "push_group",
+        ],
+        before: &[FAILED_OVER],
+        at: 1,
+        body: |_| json!({"reprotect": {}}),
+        ..USUAL
     },
 ];
 

@@ -25,9 +25,11 @@ pub struct Golden {
     pub cannot_write: Vec<(usize, String, String)>,
 }
 
-/// Domain changes in comparable form.
+/// Domain changes in comparable form; steps that are under way at the same time end in any order.
 pub fn effects(reading: &Reading, effects: &[DomainEffect]) -> Vec<String> {
-    effects.iter().map(|effect| reading.plain(effect)).collect()
+    let mut plain: Vec<_> = effects.iter().map(|effect| reading.plain(effect)).collect();
+    plain.sort();
+    plain
 }
 
 /// What a rollback leaves on purpose: a public key, and group snapshots (copies that the retention removes).
@@ -113,6 +115,11 @@ impl Judge<'_> {
                 Some(OperationStatus::Failed) => self.rolled_back(step),
                 _ => self.completed(Care::Counts),
             },
+            Expect::Isolates(step) => self.isolated(step),
+            Expect::Rests => {
+                let end = self.played.end.clone();
+                self.check(self.ended().is_some(), || format!("ended {end:?}"));
+            }
             Expect::Cancelled => {
                 self.never_parked();
                 match self.ended() {
@@ -170,6 +177,26 @@ impl Judge<'_> {
         self.nothing_left();
     }
 
+    /// One branch ended and the others went on: nothing is there that an undisturbed run would not have made.
+    fn isolated(&mut self, step: &str) {
+        self.never_parked();
+        if !self.must_end(OperationStatus::Failed) {
+            return;
+        }
+        self.which_failed(step);
+        let (golden, played) = (self.golden, self.played);
+        let (is, should) = (golden.reading.canon(&played.dump), &golden.complete);
+        let counts = should.counts();
+        let more: Vec<_> = is
+            .counts()
+            .into_iter()
+            .filter(|(name, n)| *n > counts.get(name).copied().unwrap_or_default())
+            .collect();
+        let text = format!("{more:?}");
+        self.check(more.is_empty(), || format!("there is more than after completion: {text}"));
+        self.writers();
+    }
+
     /// The record names the step, by stage and member, and nobody else.
     fn which_failed(&mut self, step: &str) {
         let Some(planned) = self.plan.steps.iter().find(|s| s.id == step) else { return };
@@ -199,9 +226,10 @@ impl Judge<'_> {
         let marked = golden.reading.marked(&played.dump);
         self.check(marked.is_empty(), || format!("markers are left on {marked:#?}"));
         let has = effects(&golden.reading, &played.effects);
-        // A cancel before the first step changes nothing else: only the last change is common to all rollbacks.
-        let last = golden.rollback_effects.last();
-        self.check(has.last() == last && has.len() <= golden.rollback_effects.len(), || {
+        // The sooner it turns around, the less was changed on the way.
+        let more = has.iter().any(|effect| !golden.rollback_effects.contains(effect));
+        let right = !more && has.len() <= golden.rollback_effects.len();
+        self.check(right, || {
             format!("domain changes {has:#?}, not {:#?}", golden.rollback_effects)
         });
         self.writers();

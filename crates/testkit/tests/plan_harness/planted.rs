@@ -6,10 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use protector_testkit::harness::{play::Start, scene, sweep::Case, table};
 use protector_types::{DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
-    Definition, DynStep, Found, Outcome, Outputs, Plan, State, StepCx, StepError, SystemClock, Undo,
+    Definition, DynStep, Found, IfLeft, Outcome, Outputs, Plan, State, StepCx, StepError,
+    SystemClock, Undo,
 };
 use serde_json::Value;
 
@@ -58,6 +60,18 @@ impl Definition for BadDefinition {
 
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
         self.inner.on_end(plan, status, unwound)
+    }
+
+    fn keeps(&self, state: &State, now: DateTime<Utc>) -> Vec<DomainEffect> {
+        self.inner.keeps(state, now)
+    }
+
+    fn if_left(&self, kind: &str) -> IfLeft {
+        self.inner.if_left(kind)
+    }
+
+    fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {
+        self.inner.on_abandon(state)
     }
 
     fn result_data(&self, state: &State) -> Value {
