@@ -82,10 +82,6 @@ impl Definition for Cleanup {
         Vec::new()
     }
 
-    fn if_left(&self, kind: &str) -> IfLeft {
-        registry::if_left(kind)
-    }
-
     fn result_data(&self, state: &State) -> Value {
         let facts: Option<Facts> = serde_json::from_value(state.plan().facts.clone()).ok();
         let steps = state.plan().steps.iter().enumerate();

@@ -57,10 +57,6 @@ impl Definition for Drill {
         Vec::new()
     }
 
-    fn if_left(&self, kind: &str) -> IfLeft {
-        registry::if_left(kind)
-    }
-
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
     }

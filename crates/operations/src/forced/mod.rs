@@ -75,10 +75,6 @@ impl Definition for ForcedFailover {
         }
     }
 
-    fn if_left(&self, kind: &str) -> IfLeft {
-        registry::if_left(kind)
-    }
-
     /// Given up after the first server came up: what has come up counts, and the group says that it is not all.
     fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {
         if !state.past_no_return() {

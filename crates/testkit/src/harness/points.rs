@@ -113,6 +113,90 @@ impl Roles {
         let fit = plan.steps.iter().filter(|s| {
             s.on_failure == OnFailure::Rollback && !s.no_return && !after_no_return.contains(&s.id)
         });
+        let trigger = fit.max_by_key(|s| depth[s.id.as_str()]).map(|s| s.id.clone());
+        Self { after_no_return, warns, isolates, trigger }
+    }
+
+    /// What a definite failure of the step comes to.
+    fn failure(&self, step: &str) -> Expect {
+        if self.warns.contains(step) {
+            Expect::Warns(step.to_owned())
+        } else if self.isolates.contains(step) {
+            Expect::Isolates(step.to_owned())
+        } else if self.after_no_return.contains(step) {
+            Expect::Parks(step.to_owned())
+        } else {
+            Expect::Fails(step.to_owned())
+        }
+    }
+
+    fn doubt(&self, step: &str) -> Expect {
+        match self.failure(step) {
+            Expect::Fails(step) => Expect::Parks(step),
+            other => other,
+        }
+    }
+}
+
+/// What an undisturbed run and an undisturbed rollback did.
+pub struct Seen<'a> {
+    /// Commits of the run.
+    pub commits: u64,
+    /// Its requests.
+    pub requests: &'a [Request],
+    /// Commits of the rollback, if there is one.
+    pub rollback_commits: u64,
+    /// Its requests.
+    pub rollback_requests: &'a [Request],
+}
+
+struct Planner<'a> {
+    plan: &'a Plan,
+    roles: &'a Roles,
+    all: Vec<Planned>,
+    core: BTreeSet<(String, String, &'static str)>,
+}
+
+/// Every play of a plan. The order is the same in each run: a number names a play.
+pub fn all(plan: &Plan, roles: &Roles, seen: &Seen<'_>) -> Vec<Planned> {
+    let mut planner = Planner { plan, roles, all: Vec::new(), core: BTreeSet::new() };
+    if let [only] = plan.steps.as_slice()
+        && only.kind == REFUSE
+    {
+        planner.refused(&only.id, seen.commits);
+        return planner.all;
+    }
+    planner.runs();
+    planner.undos();
+    planner.wire(seen);
+    planner.commits(seen);
+    planner.stale();
+    planner.all
+}
+
+impl Planner<'_> {
+    fn kind(&self, step: &str) -> String {
+        let step = self.plan.steps.iter().find(|s| s.id == step);
+        step.map(|s| s.kind.clone()).unwrap_or_default()
+    }
+
+    fn add(
+        &mut self,
+        faults: Faults,
+        expect: Expect,
+        fault: impl Into<String>,
+        when: &'static str,
+        by: By,
+    ) {
+        let fault = fault.into();
+        let core = match &by {
+            By::Step(step) if !fault.starts_with("wire") => {
+                self.core.insert((self.kind(step), fault.clone(), when))
+            }
+            By::Step(_) | By::Commit(_) => false,
+        };
+        let scenario = Scenario { faults, resumes: 3, told: false };
+        self.all.push(Planned { scenario, expect, fault, when, by, core });
     }
 
     /// Each fault in each step's run.

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use protector_types::{DomainEffect, OperationStatus};
 use protector_workflow::{
     Definition, DynStep, Found, IfLeft, Outcome, Outputs, Plan, State, StepCx, StepError, Undo,
@@ -48,10 +47,6 @@ impl Definition for Probed {
 
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
         self.inner.on_end(plan, status, unwound)
-    }
-
-    fn keeps(&self, state: &State, now: DateTime<Utc>) -> Vec<DomainEffect> {
-        self.inner.keeps(state, now)
     }
 
     fn if_left(&self, kind: &str) -> IfLeft {

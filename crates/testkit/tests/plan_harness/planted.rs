@@ -6,7 +6,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use protector_testkit::harness::{play::Start, scene, sweep::Case, table};
 use protector_types::{DomainEffect, OperationId, OperationStatus};
 use protector_workflow::{
@@ -60,10 +59,6 @@ impl Definition for BadDefinition {
 
     fn on_end(&self, plan: &Plan, status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
         self.inner.on_end(plan, status, unwound)
-    }
-
-    fn keeps(&self, state: &State, now: DateTime<Utc>) -> Vec<DomainEffect> {
-        self.inner.keeps(state, now)
     }
 
     fn if_left(&self, kind: &str) -> IfLeft {
