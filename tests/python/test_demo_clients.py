@@ -1,26 +1,16 @@
 """Clients that nobody here wrote use a running demo: discovery, the documentation's curl lines, `openstack`, py-pure-client.
 
-PROTECTOR_BIN names the program (default: target/release/protector).
 Run: target/pyvenv/bin/python -m pytest tests/python/test_demo_clients.py
 """
 
 import json
-import os
-import pathlib
-import shlex
-import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from demo_world import PATIENCE, running_demo
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("PROTECTOR_BIN", ROOT / "target" / "release" / "protector"))
-PATIENCE = 60
-
-# Verbatim from the documentation; `host` below is the only thing that is replaced.
+# Verbatim from the documentation.
 TOKEN_AND_TENANT = """
 export TOKEN=$(openstack token issue -f value -c id)
 export TENANT_ID=$(openstack token issue -f value -c project_id)
@@ -73,72 +63,21 @@ STAGES = [
 ]
 
 
-class Demo:
-    """The running demo and its shell variables."""
-
-    def __init__(self, env_file):
-        self.env_file = env_file
-        words = shlex.split(env_file.read_text())
-        self.env = dict(word.split("=", 1) for word in words if "=" in word)
-
-    def __getitem__(self, key):
-        return self.env[key]
-
-    def bash(self, script, **variables):
-        """Runs a script after the env file, as a person would after `source`."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
-        # `openstack` of the environment that runs the tests.
-        clean["PATH"] = f"{pathlib.Path(sys.executable).parent}:{clean['PATH']}"
-        script = f"set -euo pipefail\nsource {shlex.quote(str(self.env_file))}\n{script}"
-        done = subprocess.run(
-            ["bash", "-c", script], env={**clean, **variables}, capture_output=True, text=True, timeout=PATIENCE
-        )
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def documented(self, script, **variables):
-        return self.bash(script.replace("http://site-a-controller:8788", self["API_URL"]), **variables)
-
-    def openstack(self, cloud, *words):
-        return json.loads(self.bash(f"openstack --os-cloud {cloud} {shlex.join(words)} -f json"))
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    if not BIN.exists():
-        pytest.fail(f"{BIN} is not there; build it, or name another with PROTECTOR_BIN")
-    folder = tmp_path_factory.mktemp("demo")
-    env_file, log = folder / "demo.env", folder / "demo.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(BIN), "demo", "--no-failover", "--speed", "10", "--env-file", str(env_file)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + PATIENCE
-        # The last thing that it says; by then the env file is whole.
-        while b"Everything keeps running" not in log.read_bytes():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        yield Demo(env_file)
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            code = process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    assert code == 0, log.read_text()
+    with running_demo(tmp_path_factory.mktemp("demo"), speed=10) as demo:
+        yield demo
+
+
+def documented(demo, script):
+    """What a documented line prints; only its address is replaced."""
+    return demo.bash(script.replace("http://site-a-controller:8788", demo["API_URL"]))
 
 
 @pytest.fixture(scope="module")
 def connection(demo):
     """openstacksdk, configured by the demo's clouds.yaml."""
-    openstack = pytest.importorskip("openstack")
-    config = openstack.config.OpenStackConfig(config_files=[demo["OS_CLIENT_CONFIG_FILE"]], load_envvars=False)
-    with openstack.connection.Connection(config=config.get_one(cloud="site-a")) as connection:
+    with demo.connection() as connection:
         yield connection
 
 
@@ -157,11 +96,11 @@ def failover(demo):
     words = demo.bash(f'{TOKEN_AND_TENANT}\necho "$TOKEN $TENANT_ID"').split()
     token, tenant = words
     assert tenant == demo["SITE_A_TENANT_ID"]
-    started = json.loads(demo.documented(f"export TOKEN={token}\n{EXAMPLE_1}"))
+    started = json.loads(documented(demo, f"export TOKEN={token}\n{EXAMPLE_1}"))
     assert "operation" in started, started
     operation, looks = started["operation"]["id"], []
     while True:
-        answer = json.loads(demo.documented(f"export TOKEN={token} OP_ID={operation}\n{EXAMPLE_6}"))
+        answer = json.loads(documented(demo, f"export TOKEN={token} OP_ID={operation}\n{EXAMPLE_6}"))
         record = answer["operation"]
         looks.append(record)
         if record["status"] not in ("pending", "running"):
@@ -246,10 +185,10 @@ def test_example_6_shows_the_way_and_the_end(failover):
 
 
 def test_openstackclient_sees_everything_at_site_b(demo, failover):
-    lists = [("site-b", "server", "list", "--long"), ("site-b", "volume", "list"), ("site-a", "server", "list")]
+    lists = [("site-b", "server list --long"), ("site-b", "volume list"), ("site-a", "server list")]
     # Most of the time of an `openstack` command goes into its own start.
     with ThreadPoolExecutor() as pool:
-        servers, volumes, left = pool.map(lambda words: demo.openstack(*words), lists)
+        servers, volumes, left = pool.map(lambda look: demo.openstack(look[1], look[0]), lists)
     assert sorted(s["Name"] for s in servers) == ["db-1", "web-1", "web-2"], servers
     assert {s["Status"] for s in servers} == {"ACTIVE"}, servers
     assert len(volumes) == 5 and {v["Status"] for v in volumes} == {"in-use"}, volumes

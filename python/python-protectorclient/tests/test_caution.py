@@ -37,10 +37,12 @@ def test_what_will_happen_is_told_from_the_plan(run, capsys):
 
 def test_the_age_of_the_recovery_point_is_told(run, api, capsys):
     point = {"name": "p.3", "created_at": "2025-11-03T10:00:00Z", "age_seconds": 290}
-    api.plan.return_value = conftest.plan(recovery_point=point)
+    api.plan.return_value = conftest.plan(recovery_point=point, data_loss_seconds=290, forecast_seconds=420)
     run(moves.Failover, ["g", "--type", "unplanned"])
     told = capsys.readouterr().err
     assert "newest recovery point: 2025-11-03T10:00:00Z, 4 min 50 s old (p.3)" in told
+    assert "data loss: what was written in 4 min 50 s" in told
+    assert "about 7 min 0 s as earlier ones took" in told
     assert "taken to be lost" in told
 
 

@@ -119,8 +119,12 @@ class Plan(ProtectorResource):
     """To."""
     recovery_point: dict[str, Any] | None = resource.Body("recovery_point")
     """Name, created_at and age_seconds of the point that would be used; ``None``: one would be made."""
+    data_loss_seconds: int | None = resource.Body("data_loss_seconds")
+    """What would be lost; ``None``: not known."""
+    forecast_seconds: int | None = resource.Body("forecast_seconds")
+    """How long it will take, from earlier ones; ``None``: there are none."""
     members: list[dict[str, Any]] = resource.Body("members", type=list)
-    """Each with name, server_id, flavor, networks."""
+    """Each with name, server_id, flavor and networks at the target, and the number of volumes that move."""
     stages: list[dict[str, Any]] = resource.Body("stages", type=list)
     """Each with name and number of steps."""
     steps: list[dict[str, Any]] = resource.Body("steps", type=list)

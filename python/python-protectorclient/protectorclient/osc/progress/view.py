@@ -19,6 +19,8 @@ _STATE_OF_EVENT = {
     "failed": FAILED,
     "undo_failed": FAILED,
 }
+# When one of these is done and nothing more runs, the server is where it should be.
+_LAST_STEPS = frozenset({"arrive", "create", "power", "restart", "retire", "start", "verify"})
 
 
 @dataclasses.dataclass
@@ -92,7 +94,7 @@ class View:
         else:
             server.text = words.phrase(step, event.event, event.message)
         server.state = _STATE_OF_EVENT.get(event.event, RUNNING)
-        if event.event == "done" and not under_way and words.kind_of(step) in ("create", "power", "verify", "start"):
+        if event.event == "done" and not under_way and words.kind_of(step) in _LAST_STEPS:
             server.state = DONE
 
     def _server(self, name: str | None) -> Server | None:

@@ -8,19 +8,27 @@ import re
 
 # (while it runs, when it is done); what is missing here is told by its own name.
 _STEPS: dict[str, tuple[str, str]] = {
+    "arrive": ("waiting for the server", "server is up"),
     "clone": ("cloning a volume on the array", "volume cloned"),
+    "content": ("putting the new data into a volume", "data is back in its volume"),
     "create": ("creating the server", "server is up"),
     "delete": ("deleting", "deleted"),
     "dress": ("setting volume metadata", "volume metadata set"),
     "fence": ("disconnecting its volumes", "volumes disconnected"),
+    "free": ("freeing a port of the original", "port freed"),
+    "left_out": ("left out", "left out"),
     "lock": ("locking the source server", "source locked"),
     "manage": ("taking a volume into Cinder", "volume in Cinder"),
+    "original": ("reading the original server", "original read"),
     "port": ("creating a port", "port created"),
     "power": ("restoring the power state", "power state restored"),
     "record": ("recording array connections", "connections recorded"),
+    "restart": ("starting the stopped server again", "server is up"),
+    "retire": ("removing the server at the other site", "server at the other site removed"),
     "start": ("starting the server", "server started"),
     "stop": ("stopping the source server", "source stopped"),
     "unfence": ("reconnecting its volumes", "volumes reconnected"),
+    "unplug": ("taking a port over", "port taken over"),
     "unlock": ("unlocking the source server", "source unlocked"),
     "verify": ("reading the source again", "up, and the source is down"),
 }

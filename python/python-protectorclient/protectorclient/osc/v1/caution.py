@@ -77,10 +77,14 @@ def from_plan(plan: Plan) -> list[str]:
         lines.append(_point(point.get("name"), point.get("created_at"), point.get("age_seconds")))
     elif plan.operation_type in ("failover", "failback"):
         lines.append("data: a last snapshot is made after the servers have stopped; nothing is lost")
+    if plan.data_loss_seconds:
+        lines.append(f"data loss: what was written in {words.age(plan.data_loss_seconds)}")
     lines += _servers([_planned_server(member) for member in plan.members or ()])
     if plan.stages:
         total = sum(_steps(stage) for stage in plan.stages)
-        lines.append(f"{words.count(total, 'step')} in {words.count(len(plan.stages), 'stage')}")
+        forecast = plan.forecast_seconds
+        about = f", about {words.age(forecast)} as earlier ones took" if forecast else ""
+        lines.append(f"{words.count(total, 'step')} in {words.count(len(plan.stages), 'stage')}{about}")
     for entry in plan.quota or ():
         needed, free = entry.get("needed"), entry.get("free")
         if isinstance(needed, int) and isinstance(free, int) and 0 <= free < needed:

@@ -30,6 +30,7 @@ NEXT: dict[str, str] = {
     "protection_group.policy_missing": "openstack protector policy set <group> --primary-fa-url ... ",
     "protection_group.quarantined": "openstack protector protection-group sync-status <group>; the other site is "
     "the one to work from",
+    "protection_group.wrong_site": "the same command with --os-cloud <the other site>",
     "protection_group.wrong_state": "openstack protector protection-group show <group> and "
     "openstack protector operation list --protection-group <group> tell how it came to that",
     "replication.not_ready": "openstack protector protection-group sync <group> --wait, then again",
