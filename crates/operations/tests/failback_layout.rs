@@ -56,6 +56,7 @@ fn member(group_id: GroupId, site: SiteId, name: &str, volumes: u32) -> Member {
         spec: ServerSpec { name: name.into(), ..ServerSpec::default() },
         volumes: (0..volumes).map(volume).collect(),
         observed_at: DateTime::UNIX_EPOCH,
+        abandoned: None,
     }
 }
 
@@ -112,6 +113,7 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
 
 /// Two members with two volumes each, at B: `reused` takes its content back, `rebuilt` has a port that its original
 /// still holds. A third one never left A.
+// tidy: allow long function: one world as data
 fn plan(reverse_replication: bool) -> Plan {
     let mut request = request(&[("reused", 2), ("rebuilt", 2), ("stayed", 1)]);
     let (a, b) = (request.group.primary_site_id, request.group.secondary_site_id);
@@ -138,6 +140,7 @@ fn plan(reverse_replication: bool) -> Plan {
         member: &request.members[1],
         source_server_id: "at-b".into(),
         was_active: true,
+        runs_now: true,
         was_locked: false,
         flavor_id: "f".into(),
         ports: vec![("p".into(), NewPort::default())],

@@ -36,12 +36,17 @@ impl Patience {
 }
 
 /// A call of the journal that does not outlast the lease. A dropped write may have landed: the next engine reads it.
+/// Whether the journal is at fault is not known: a machine that slept looks the same from here.
 async fn in_lease<T>(executor: &Executor, call: impl Future<Output = T>) -> Result<T, RunEnd> {
     tokio::select! {
         biased;
         answer = call => Ok(answer),
         () = executor.lease.lost() => {
-            Err(RunEnd::JournalLost("the lease ran out while the journal did not answer".into()))
+            tracing::warn!(
+                operation = %executor.operation,
+                "the lease ran out before the journal answered: the journal hangs, or this machine slept"
+            );
+            Err(RunEnd::Fenced)
         }
     }
 }

@@ -57,9 +57,9 @@ pub enum RunEnd {
     Parked(String),
     /// Released on request; nothing is in flight.
     Released,
-    /// Another engine has it.
+    /// Another engine has it, or the lease ran out, be it in the middle of a write.
     Fenced,
-    /// The journal cannot be written: the engine lets go, and recovery will resume.
+    /// The journal says that it cannot be read or written: the engine lets go, and recovery will resume.
     JournalLost(String),
 }
 

@@ -95,9 +95,8 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         .iter()
         .flat_map(|m| fencing::array_volumes(m, places.source.site))
         .collect();
-    if let Err(why) = points::choose(&points, &volumes, request.params.recovery_point.as_deref()) {
-        reasons.add(Code::ReplicationNotReady, None, why);
-    }
+    let point = points::choose(&points, &volumes, request.params.recovery_point.as_deref());
+    let point = point.map_err(|why| reasons.add(Code::ReplicationNotReady, None, why)).ok();
     let (mappings, networks) = mappings(request, &places, &source, &target, &mut reasons);
     let members: Vec<_> = request
         .members
@@ -148,7 +147,6 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         places,
     };
     let mut plan = layout::lay_out(request, &ready);
-    let point = points::choose(&points, &volumes, request.params.recovery_point.as_deref()).ok();
     preview::attach(&mut plan, request, &target, point);
     Ok(plan)
 }

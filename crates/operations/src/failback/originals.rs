@@ -234,6 +234,7 @@ mod tests {
             spec: ServerSpec { name: "web".into(), ..ServerSpec::default() },
             volumes: vec![volume],
             observed_at: DateTime::UNIX_EPOCH,
+            abandoned: None,
         };
         let server = Server {
             id: "s".into(),
