@@ -23,6 +23,9 @@ use crate::{
 const SUPERSEDED: [OperationType; 3] =
     [OperationType::TestFailover, OperationType::TestCleanup, OperationType::SyncVolumes];
 
+/// How often a start is planned anew because the group has changed meanwhile.
+const STALE: usize = 3;
+
 /// How long a request waits for its plan; larger groups are accepted as `pending`, and the engine plans.
 const PLANNING_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,7 @@ pub fn resolve(request: &ActionRequest) -> Result<OperationType, Refusal> {
 }
 
 /// What is to be started, after resolution.
+#[derive(Clone)]
 pub(crate) struct Start {
     /// Resolved type.
     pub operation: OperationType,
@@ -151,7 +155,15 @@ impl Core {
         start: Start,
         request: &ActionRequest,
     ) -> Result<OperationRecord, Refusal> {
-        let started = self.start(caller, project, id, start, request.idempotency.clone()).await;
+        let again = || self.start(caller, project, id, start.clone(), request.idempotency.clone());
+        let mut started = again().await;
+        for _ in 0..STALE {
+            match &started {
+                // What it ends, or a reconciler, changed the group while it was planned: planned anew.
+                Err(refusal) if refusal.code == Code::VersionMismatch => started = again().await,
+                _ => break,
+            }
+        }
         match started {
             Err(refusal) => match self.replayed(project, request).await? {
                 Some(replayed) => Ok(replayed),

@@ -337,3 +337,31 @@ pub async fn a_drill_is_open_until_nothing_of_it_is_left(db: Db) {
     store.append(cleanup, fence, &[], &[], &end(OperationStatus::Completed, &[])).await.unwrap();
     assert_eq!(drill_of().await, None);
 }
+
+pub async fn a_forced_failover_ends_what_holds_the_group_and_its_engine_writes_no_more(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let (drill, fence) = world.claimed(group.id, OperationType::TestFailover).await;
+    let held = store.group(&SYSTEM, group.id).await.unwrap();
+    let forced = world.operation(&held, OperationType::Failover);
+    let usual = gate(&held, OperationType::Failover);
+    let busy = store.insert_and_claim_group(&forced, &usual).await.unwrap_err();
+    assert_eq!(busy, Conflict::Busy { group: group.id, operation: drill }.into());
+    let gate = protector_store::GroupGate {
+        supersedes: vec![OperationType::TestFailover],
+        holder_result: Some(json!({"test_instances": []})),
+        ..usual
+    };
+    store.insert_and_claim_group(&forced, &gate).await.unwrap();
+    let ended = store.operation(&SYSTEM, drill).await.unwrap();
+    assert_eq!(ended.status, OperationStatus::Failed);
+    assert!(ended.error_message.unwrap().contains(&forced.id.to_string()), "names its successor");
+    assert_eq!(ended.result_data, gate.holder_result);
+    let late = world.summary(OperationStatus::Running);
+    assert!(store.append(drill, fence, &world.entries(1), &[], &late).await.is_err());
+    assert!(!store.heartbeat(drill, "engine-1", fence).await.unwrap(), "its engine lets go");
+    let now = store.group(&SYSTEM, group.id).await.unwrap();
+    assert_eq!(now.current_operation_id, Some(forced.id));
+    assert_eq!(now.active_test_operation_id, Some(drill), "what it made is still there");
+}

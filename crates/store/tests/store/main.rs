@@ -63,6 +63,7 @@ scenarios!(
     leases::the_same_request_sent_sixteen_times_at_once_makes_one_operation,
     leases::a_group_claim_is_idempotent_and_changes_hands_only_when_it_stood_still,
     leases::a_drill_is_open_until_nothing_of_it_is_left,
+    leases::a_forced_failover_ends_what_holds_the_group_and_its_engine_writes_no_more,
     journal::a_stale_fence_writes_nothing,
     journal::an_illegal_transition_takes_its_entries_along,
     journal::the_swap_of_the_primary_is_one_transaction,
