@@ -106,6 +106,18 @@ async fn security_groups_are_copied_and_no_marker_stays() {
     assert_eq!(record["result_data"]["leaked"], json!([]), "{record}");
     assert_eq!(record["leaked"], json!([]), "{record}");
 
+    web_is_as_it_was_and_no_marker_shows(&t);
+    let root = t.tenants[1]
+        .get(&format!("{}/volume/v3/volumes/detail", t.stage.sites[1].cloud_url))
+        .await
+        .unwrap();
+    let root =
+        root["volumes"].as_array().unwrap().iter().find(|v| v["name"] == "web-1-root").unwrap();
+    assert_eq!(root["volume_image_metadata"]["hw_firmware_type"], "uefi", "{root}");
+    t.close().await;
+}
+
+fn web_is_as_it_was_and_no_marker_shows(t: &Theatre) {
     let state = t.stage.world.cloud(1).lock();
     let web = state.nova.servers.values().find(|s| s.name == "web-1").unwrap();
     let port = state.neutron.ports.values().find(|p| p.device_id == web.id).unwrap();
@@ -119,15 +131,6 @@ async fn security_groups_are_copied_and_no_marker_stays() {
     for server in state.nova.servers.values() {
         assert!(server.tags.iter().all(|tag| !tag.starts_with("ptr-")), "{:?}", server.tags);
     }
-    drop(state);
-    let root = t.tenants[1]
-        .get(&format!("{}/volume/v3/volumes/detail", t.stage.sites[1].cloud_url))
-        .await
-        .unwrap();
-    let root =
-        root["volumes"].as_array().unwrap().iter().find(|v| v["name"] == "web-1-root").unwrap();
-    assert_eq!(root["volume_image_metadata"]["hw_firmware_type"], "uefi", "{root}");
-    t.close().await;
 }
 
 async fn sweep(t: &Theatre, at: usize, remove: bool, named: Option<&str>) -> Sweep {

@@ -15,11 +15,11 @@ use protector_operations::{
         plan::{Back, Leaving, PlanFacts, Ready, Taken},
     },
     fencing::Running,
-    rebuild::ReadyMember,
+    rebuild::{ReadyMember, resolve::ReadyPort},
     replication::Direction,
     unfencing::{Fenced, Recorded},
 };
-use protector_ports::{ArrayInfo, NetworkPort, NewPort};
+use protector_ports::{ArrayInfo, NetworkPort};
 use protector_types::{
     Epoch, GroupId, GroupStatus, Mappings, Member, MemberId, MemberVolume, OperationId,
     OperationType, ProtectionGroup, ReplicationPolicy, ReplicationStatus, ReplicationType,
@@ -107,6 +107,7 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
         cinder_hosts: BTreeMap::new(),
         local_site: a,
         fences: Vec::new(),
+        delegates: BTreeMap::new(),
         drill: None,
         retried: None,
     }
@@ -144,7 +145,9 @@ fn plan(reverse_replication: bool) -> Plan {
         runs_now: true,
         was_locked: false,
         flavor_id: "f".into(),
-        ports: vec![("p".into(), NewPort::default())],
+        ports: vec![ReadyPort { source_id: "p".into(), ..ReadyPort::default() }],
+        security_groups: Vec::new(),
+        owner: None,
         key_name: None,
         import_key: None,
         availability_zone: None,
@@ -163,6 +166,8 @@ fn plan(reverse_replication: bool) -> Plan {
             target: place(a),
             source_array: array(b),
             target_array: array(a),
+            source_delegates: Vec::new(),
+            target_delegates: Vec::new(),
         },
         leaving: vec![
             leaving(

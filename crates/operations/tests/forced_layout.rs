@@ -13,9 +13,8 @@ use protector_operations::{
         plan::{Facts, LeftOut, Ready},
         retry::Recalled,
     },
-    rebuild::ReadyMember,
+    rebuild::{ReadyMember, resolve::ReadyPort},
 };
-use protector_ports::NewPort;
 use protector_types::{
     GroupId, Member, MemberId, OperationId, OperationType, ReplicationPolicy, Retention, SiteId,
 };
@@ -72,6 +71,7 @@ fn request(names: &[&str]) -> PlanRequest {
         cinder_hosts: BTreeMap::new(),
         local_site: b,
         fences: Vec::new(),
+        delegates: BTreeMap::new(),
         drill: None,
         retried: None,
     }
@@ -89,7 +89,9 @@ fn ready<'a>(request: &'a PlanRequest, left_out: &[usize], recalled: Option<Valu
             was_locked: false,
             runs_now: true,
             flavor_id: "f".into(),
-            ports: vec![("p".into(), NewPort::default())],
+            ports: vec![ReadyPort { source_id: "p".into(), ..ReadyPort::default() }],
+            security_groups: Vec::new(),
+            owner: None,
             key_name: None,
             import_key: None,
             availability_zone: None,
@@ -104,6 +106,8 @@ fn ready<'a>(request: &'a PlanRequest, left_out: &[usize], recalled: Option<Valu
             target: place(b),
             source_array: array(a),
             target_array: array(b),
+            source_delegates: Vec::new(),
+            target_delegates: Vec::new(),
         },
         members: all().filter(|(m, _)| !left_out.contains(m)).map(of).collect(),
         left_out: all()

@@ -1,9 +1,10 @@
 //! The one implementation of [`Fabric`]: sessions and clients for sites, arrays and the peer, made on first use and
 //! shared.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use moka::future::Cache;
 use parking_lot::Mutex;
 use protector_client::{PeerClient, TokenSource, classify};
 use protector_flasharray::FlashArray;
@@ -23,6 +24,13 @@ use crate::{Config, config::KeystoneConfig, hooks::HookedTransport};
 /// Service type of our API in the catalog.
 const SERVICE_TYPE: &str = "disaster-recovery";
 
+/// How long what our database says of an array or a delegation is used without another look. A step takes several
+/// calls, and another process may change either; a group that an operation holds cannot change its policy.
+const BOOKS_AGE: Duration = Duration::from_secs(5);
+
+/// More groups, sites and users than any engine drives at once.
+const BOOKS_SIZE: u64 = 10_000;
+
 /// How long the probe's trust could live if it were not removed.
 const PROBE_LIFE: chrono::Duration = chrono::Duration::minutes(5);
 
@@ -36,6 +44,8 @@ pub struct Wiring {
     sites: Mutex<HashMap<SiteId, Arc<Connected>>>,
     connecting: tokio::sync::Mutex<()>,
     arrays: Mutex<HashMap<(String, [u8; 32]), FlashArray>>,
+    array_of: Cache<(GroupId, SiteId), FlashArray>,
+    trust_of: Cache<(SiteId, ProjectId, String), Option<(Delegation, Secret)>>,
 }
 
 /// A site with its sessions and, if it is not ours, the way to its Protector.
@@ -68,6 +78,8 @@ impl Wiring {
             sites: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
             arrays: Mutex::default(),
+            array_of: Cache::builder().max_capacity(BOOKS_SIZE).time_to_live(BOOKS_AGE).build(),
+            trust_of: Cache::builder().max_capacity(BOOKS_SIZE).time_to_live(BOOKS_AGE).build(),
         })
     }
 
@@ -177,12 +189,18 @@ impl Wiring {
         project: &ProjectId,
         user: &str,
     ) -> Option<(Delegation, Secret)> {
-        match self.store.delegation(site, project, user).await {
-            Ok(Some((record, Some(trust)))) if record.state == DelegationState::InForce => {
-                Some((record, trust))
-            }
-            Ok(_) => None,
+        let read = async {
+            let found = self.store.delegation(site, project, user).await?;
+            Ok(found.and_then(|(record, trust)| {
+                let in_force = record.state == DelegationState::InForce;
+                trust.filter(|_| in_force).map(|trust| (record, trust))
+            }))
+        };
+        let key = (site, project.clone(), user.to_owned());
+        match self.trust_of.try_get_with(key, read).await {
+            Ok(found) => found,
             Err(error) => {
+                let error: Arc<StoreError> = error;
                 tracing::error!(%site, user, %error, "a user's delegation cannot be read");
                 None
             }
@@ -190,9 +208,41 @@ impl Wiring {
     }
 
     async fn trust_has_ended(&self, record: &Delegation, trust: &Secret, reason: &str) {
+        self.trust_of.invalidate_all();
         if let Err(error) = self.store.end_delegation(record, trust, reason).await {
             tracing::warn!(user = record.user_id, %error, "the end of a delegation could not be recorded");
         }
+    }
+}
+
+impl Wiring {
+    /// The array that a group's policy names at a site, with the token stored here.
+    async fn array_in_books(&self, group: GroupId, site: SiteId) -> PortResult<FlashArray> {
+        let service = || "our database".to_owned();
+        let policy = self.store.policy(&Scope::System, group).await.map_err(own)?;
+        let url = policy.and_then(|p| p.array_urls.get(&site).cloned()).ok_or_else(|| {
+            PortError::Invalid {
+                service: service(),
+                message: format!(
+                    "group {group} has no replication policy with an array at site {site}"
+                ),
+            }
+        })?;
+        let token = self.store.array_token(group, site).await.map_err(own)?.ok_or_else(|| PortError::Invalid {
+            service: service(),
+            message: format!("no API token of the array {url} is stored here; set the policy again at this site"),
+        })?;
+        Ok(self.array_with(&url, &token))
+    }
+
+    /// One client an array and token, with its session.
+    fn array_with(&self, url: &str, token: &Secret) -> FlashArray {
+        let key = (url.to_owned(), Sha256::digest(token.expose()).into());
+        let mut arrays = self.arrays.lock();
+        let array = arrays
+            .entry(key)
+            .or_insert_with(|| FlashArray::new(&self.array_client, "array", url, token.clone()));
+        array.clone()
     }
 }
 
@@ -320,30 +370,13 @@ impl Fabric for Wiring {
     }
 
     async fn array(&self, group: GroupId, site: SiteId) -> PortResult<Arc<dyn ReplicationArray>> {
-        let service = || "our database".to_owned();
-        let policy = self.store.policy(&Scope::System, group).await.map_err(own)?;
-        let url = policy.and_then(|p| p.array_urls.get(&site).cloned()).ok_or_else(|| {
-            PortError::Invalid {
-                service: service(),
-                message: format!(
-                    "group {group} has no replication policy with an array at site {site}"
-                ),
-            }
-        })?;
-        let token = self.store.array_token(group, site).await.map_err(own)?.ok_or_else(|| PortError::Invalid {
-            service: service(),
-            message: format!("no API token of the array {url} is stored here; set the policy again at this site"),
-        })?;
-        self.array_at(&url, &token).await
+        let read = self.array_in_books(group, site);
+        let array = self.array_of.try_get_with((group, site), read).await;
+        Ok(Arc::new(array.map_err(|error| PortError::clone(&error))?))
     }
 
     async fn array_at(&self, url: &str, token: &Secret) -> PortResult<Arc<dyn ReplicationArray>> {
-        let key = (url.to_owned(), Sha256::digest(token.expose()).into());
-        let mut arrays = self.arrays.lock();
-        let array = arrays
-            .entry(key)
-            .or_insert_with(|| FlashArray::new(&self.array_client, "array", url, token.clone()));
-        Ok(Arc::new(array.clone()))
+        Ok(Arc::new(self.array_with(url, token)))
     }
 
     async fn peer(&self, site: SiteId) -> PortResult<Arc<dyn PeerSite>> {

@@ -122,7 +122,7 @@ async fn who_may_change_something_lets_us_act_in_his_name() {
         ("POST", groups(), r#"{"protection_group": {"name": "n"}}"#),
     ] {
         let answer = api.call("member", method, &path, body).await;
-        assert!(answer.status < 300, "{path}: {}", answer.text);
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
         let noted = ("user-1".to_owned(), PROJECT.into(), "member".to_owned(), false);
         assert_eq!(callers(), [noted], "{path}");
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use protector_openstack::{OpenStackCloud, Scope};
-use protector_ports::{Cloud as _, Compute as _, Identity, Keypair};
+use protector_ports::{Cloud as _, Identity, Keypair};
 use protector_types::Secret;
 use serde_json::{Value, json};
 
@@ -58,10 +58,13 @@ async fn a_trust_outlives_its_tokens() {
     assert!(cloud.actor().await.unwrap().delegated);
 }
 
+/// What ends a trust: done to the cloud, given the trust.
+type Departure = fn(&Lab, &Secret);
+
 /// Each way in which a person leaves, in the middle of our work.
 #[tokio::test]
 async fn when_the_person_is_gone_our_own_user_goes_on() {
-    let ways: [(&str, fn(&Lab, &Secret)); 4] = [
+    let ways: [(&str, Departure); 4] = [
         ("the user is disabled", |lab, _| {
             let user = lab.user_id("app-user");
             lab.cloud().lock().keystone.users.get_mut(&user).unwrap().enabled = false;

@@ -65,10 +65,40 @@ fn no_peer<T>() -> PortResult<T> {
     })
 }
 
+/// What `validate` asks, and no step.
+fn not_in_a_plan<T>(what: &str) -> PortResult<T> {
+    Err(PortError::Invalid {
+        service: "harness".into(),
+        message: format!("{what} when a site is validated, not by a step"),
+    })
+}
+
 #[async_trait]
 impl Fabric for SimFabric {
     async fn cloud(&self, site: SiteId, project: &ProjectId) -> PortResult<Arc<dyn Cloud>> {
         Ok(self.entrances[self.at(site)?].cloud(Scope::Project(project.clone())))
+    }
+
+    /// The plays' tenants have delegated nothing: as our service user.
+    async fn cloud_as(
+        &self,
+        site: SiteId,
+        project: &ProjectId,
+        _user_id: &str,
+    ) -> PortResult<Arc<dyn Cloud>> {
+        self.cloud(site, project).await
+    }
+
+    async fn service_cloud(&self, site: SiteId) -> PortResult<Arc<dyn Cloud>> {
+        Ok(self.entrances[self.at(site)?].cloud(Scope::Own))
+    }
+
+    async fn prove_trust(&self, _site: SiteId, _trust: &Secret) -> PortResult<()> {
+        not_in_a_plan("a trust is proved")
+    }
+
+    async fn may_member_manage(&self, _site: SiteId, _project: &ProjectId) -> PortResult<bool> {
+        not_in_a_plan("the manage right is probed")
     }
 
     async fn identity(&self, site: SiteId) -> PortResult<Arc<dyn Identity>> {
