@@ -11,7 +11,8 @@ use protector_core::Core;
 use protector_demo::Rest;
 use protector_store::{Accepted, GroupGate, NewOperation, Scope};
 use protector_types::{
-    Action, GroupId, GroupStatus, OperationId, OperationStatus, OperationType, ProtectionGroup,
+    Action, Epoch, GroupId, GroupStatus, OperationId, OperationStatus, OperationType,
+    ProtectionGroup, Quarantine, SiteFacts,
 };
 use protector_workflow::{
     EntryKind, Journal as _, NewEntry, OnFailure, Plan, PlannedStep, Stage, State,
@@ -118,9 +119,22 @@ async fn set(core: &Core, base: &ProtectionGroup, cell: Cell, holder: Option<Ope
     group.status = cell.status;
     group.current_operation_id = holder;
     group.active_test_operation_id = cell.drill.then(OperationId::generate);
-    group.quarantine = cell.quarantine.then(|| "a newer epoch names the other site".to_owned());
     group.version += 1;
-    core.store().put_document(&document).await.unwrap();
+    let held = core.store().group(&scope, base.id).await.unwrap();
+    // A fact of this site alone, beside the document.
+    let quarantine = cell.quarantine.then(|| Quarantine {
+        epoch: Epoch { number: base.epoch.number + 1, ..base.epoch },
+        primary: base.secondary_site_id,
+        primary_name: "site-b".into(),
+        since: base.created_at,
+        servers: Vec::new(),
+        is_safe: true,
+        failure: None,
+        is_lifting: false,
+        release_asked: false,
+    });
+    let facts = |facts: &mut SiteFacts| facts.quarantine.clone_from(&quarantine);
+    assert!(core.store().replace_document(&document, Some(&held), Some(&facts)).await.unwrap());
 }
 
 /// An operation that holds the group, running or parked, in the hands of an engine that is not there.

@@ -177,8 +177,11 @@ async fn what_is_parked_goes_on_after_a_retry_and_what_failed_is_retried_as_a_ne
     let back = refused(&t, json!({"cancel": {}})).await;
     assert!(back.contains("being undone already"), "{back}");
     // Retried while the cause is there: it parks again, with the cause.
+    let parked = events(&t, &id, "parked").await.len();
     accepted(&t, json!({"retry": {}})).await;
-    until(&t, &id, |o| o["status"] != "needs_attention").await;
+    while events(&t, &id, "parked").await.len() == parked {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
     let again = until(&t, &id, |o| o["status"] == "needs_attention").await;
     assert!(again["error_message"].as_str().unwrap().contains("volumes stay"), "{again}");
     t.stage.world.faults().clear(None);

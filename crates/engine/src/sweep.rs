@@ -213,7 +213,8 @@ impl Books {
         self.used = used;
     }
 
-    /// What may be done with a thing; `None`: it belongs to a living operation, and is no leftover.
+    /// What may be done with a thing; `None`: it belongs to a living operation or is in a group's own books (a member's
+    /// volume, a kept copy), and is no leftover.
     fn judge(
         &self,
         site: SiteId,
@@ -224,7 +225,7 @@ impl Books {
     ) -> Option<Leftover> {
         let (short, _) = marked::parts(&thing.marker)?;
         let row = self.operations.iter().find(|row| row.id.short() == short);
-        if row.is_some_and(|row| !row.status.is_terminal()) {
+        if row.is_some_and(|row| !row.status.is_terminal()) || self.used.contains_key(&thing.id) {
             return None;
         }
         let kept_because = self.why_kept(site, project, array, &thing, row, named);
@@ -250,8 +251,7 @@ impl Books {
         row: Option<&OperationRow>,
         named: Option<OperationId>,
     ) -> Option<String> {
-        let users = thing.used_by.iter().chain(std::iter::once(&thing.id));
-        if let Some(user) = users.clone().find_map(|id| self.used.get(id)) {
+        if let Some(user) = thing.used_by.iter().find_map(|id| self.used.get(id)) {
             return Some(format!("used by {user}"));
         }
         let here = |document: &&GroupDocument| match (array, project) {
@@ -274,7 +274,7 @@ impl Books {
         }
         let made = row.and_then(|row| row.result_data.as_ref()).is_some_and(|data| {
             row.is_some_and(|row| row.status == OperationStatus::Completed)
-                && users.clone().any(|id| mentions(data, id))
+                && thing.used_by.iter().chain([&thing.id]).any(|id| mentions(data, id))
         });
         if made {
             return Some("a result of a completed operation, not a leftover".into());

@@ -2,11 +2,17 @@
 //! reprotect use it alike.
 
 use protector_core::PlanRequest;
-use protector_ports::{ArrayGroupSpec, ArrayInfo, ArrayLink};
+use protector_ports::{ArrayGroupSpec, ArrayInfo, ArrayLink, PortResult, absent_as_none};
 use protector_types::{Code, OperationId, SiteId};
 use protector_workflow::OnFailure;
 
-use crate::{deps::ArrayPlace, facts::Reasons, fencing, sketch::Sketch, steps};
+use crate::{
+    deps::{ArrayPlace, Deps},
+    facts::Reasons,
+    fencing,
+    sketch::Sketch,
+    steps,
+};
 
 /// Patience for a delta: over a slow link it may take hours; it is the tenant who cancels.
 pub const DELTA_SEC: u64 = 6 * 3600;
@@ -28,6 +34,8 @@ pub struct Direction {
     pub volumes: Vec<String>,
     /// Steps that manage volumes which belong to it too.
     pub volumes_from: Vec<String>,
+    /// Its schedule ran when the plan was made; `None`: it had no group on the array.
+    pub was_scheduled: Option<bool>,
 }
 
 /// Where the steps of a transfer belong.
@@ -71,7 +79,15 @@ impl Direction {
             },
             volumes,
             volumes_from: Vec::new(),
+            was_scheduled: None,
         }
+    }
+
+    /// How its schedule was: undo goes back to that.
+    #[must_use]
+    pub fn scheduled(mut self, was_scheduled: Option<bool>) -> Self {
+        self.was_scheduled = was_scheduled;
+        self
     }
 
     /// The group with target and volumes.
@@ -155,8 +171,18 @@ impl Direction {
             array: self.source,
             array_group: self.spec.name.clone(),
             pauses,
+            was_on: self.was_scheduled,
         }
     }
+}
+
+/// Whether a group's schedule runs on an array; `None`: there is no such group there.
+///
+/// # Errors
+/// The array's.
+pub async fn schedule_of(deps: &Deps, at: ArrayPlace, group: &str) -> PortResult<Option<bool>> {
+    let array = at.array(deps).await?;
+    Ok(absent_as_none(array.group(group).await)?.map(|group| group.schedule_enabled))
 }
 
 /// The two arrays must be connected, in the direction that is needed.

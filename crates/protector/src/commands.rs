@@ -149,27 +149,33 @@ async fn assemble(service: &Service) -> anyhow::Result<Protector> {
 
 async fn serve(service: Service, roles: Roles) -> anyhow::Result<i32> {
     telemetry::init(service.log_json, "info");
-    let protector = assemble(&service).await?;
+    // First of all: a stop that comes while we assemble is a stop, not a death.
+    let stopped = stop_signal()?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
     tokio::spawn(async move {
-        if let Err(error) = stop_signal().await {
-            tracing::error!(%error, "signals cannot be received; stop the process with SIGKILL");
-            return;
-        }
+        stopped.await;
         tracing::info!("stopping");
         stop.cancel();
     });
+    let protector = assemble(&service).await?;
     protector.run(roles, None, shutdown).await?;
     Ok(0)
 }
 
-/// SIGTERM (systemd) or SIGINT.
-pub(crate) async fn stop_signal() -> anyhow::Result<()> {
+/// SIGTERM (systemd) or SIGINT, received from now on, whenever the future is polled.
+///
+/// # Errors
+/// When the system does not deliver signals.
+pub(crate) fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupt = tokio::signal::ctrl_c() => interrupt.context("SIGINT"),
-    }
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    })
 }

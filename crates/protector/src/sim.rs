@@ -135,7 +135,7 @@ async fn world(options: WorldOptions) -> anyhow::Result<i32> {
     if let Some(path) = &options.env_file {
         write_env(path, &served.ca_pem, served.env(&world, &config))?;
     }
-    stop_signal().await?;
+    stop_signal()?.await;
     served.stop().await;
     Ok(0)
 }
@@ -170,14 +170,14 @@ async fn array(options: ArrayOptions) -> anyhow::Result<i32> {
             for (array, server) in pair.arrays().iter().zip(pair.servers()) {
                 println!("array {} on {}", array.name(), server.url());
             }
-            stop_signal().await?;
+            stop_signal()?.await;
             pair.stop().await;
             Ok(0)
         }
         Err(error) if error.is_in_use() => {
             println!("array {} on {} is served by the process of its peer", own.name, own.listen);
             tokio::select! {
-                stopped = stop_signal() => stopped.map(|()| 0),
+                () = stop_signal()? => Ok(0),
                 () = until_gone(own.listen) => anyhow::bail!(
                     "nothing serves array {} on {} any more; start both arrays again", own.name, own.listen
                 ),

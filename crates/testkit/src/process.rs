@@ -209,6 +209,14 @@ impl EngineProcess {
     /// # Errors
     /// When it does not end in time, or not with success.
     pub async fn terminate(mut self) -> anyhow::Result<()> {
+        // It listens for signals before it writes its first line.
+        let heard = async {
+            while self.log().is_empty() && self.ended()?.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(DRAIN, heard).await.context("the engine never started")??;
         self.signal("TERM").await?;
         let ended = tokio::time::timeout(DRAIN, self.child.wait()).await;
         let status = ended.context("the engine did not stop within its drain time")??;

@@ -161,6 +161,7 @@ impl Layout<'_> {
             array: ready.places.source_array,
             array_group: group.array_group_name(),
             pauses: true,
+            was_on: None,
         };
         let step = self.sketch.add("schedule", "stop_schedule", 5, after_swap(), input);
         (step.on_failure, step.deadline_sec) = (OnFailure::Warn, 120);

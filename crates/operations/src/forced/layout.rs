@@ -286,6 +286,7 @@ impl Layout<'_> {
                 array: ready.places.source_array,
                 array_group: group.array_group_name(),
                 pauses: true,
+                was_on: None,
             };
             let after = vec!["arrive".to_owned()];
             let step = self.sketch.add("schedule", "stop_schedule", 5, after, input);

@@ -1,4 +1,5 @@
-//! Starts the replication schedule of the group on the array that it runs on. A repeat sees it on. Undo turns it off.
+//! Starts the replication schedule of the group on the array that it runs on. A repeat sees it on. Undo turns it off, unless it was
+//! on when the plan was made: then it protects the group, and the operation had nothing to do with it.
 
 use async_trait::async_trait;
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
@@ -35,6 +36,9 @@ impl Step for StartSchedule {
     }
 
     async fn undo(&self, _cx: &StepCx, input: &Input, _output: Option<()>) -> Undo {
+        if input.was_on == Some(true) {
+            return Undo::Done(None);
+        }
         let array = attempt!(input.array.array(&self.0).await, outcome::undo);
         match array.set_group_schedule(&input.array_group, false).await {
             Ok(()) => Undo::Done(None),

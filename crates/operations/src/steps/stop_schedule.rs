@@ -1,5 +1,6 @@
 //! Stops the old direction's replication schedule on the source array, so that it does not ship stale snapshots over
-//! what is now the primary. A repeat sees it off. Undo turns it on again.
+//! what is now the primary. A repeat sees it off. Undo turns it on again, unless it was off when the plan
+//! was made.
 
 use async_trait::async_trait;
 use protector_types::{DomainEffect, ReplicationStatus};
@@ -25,6 +26,9 @@ pub struct Input {
     /// With it the group's replication is paused.
     #[serde(default)]
     pub pauses: bool,
+    /// It was on when the plan was made: undo goes back to that. `None`: not looked at, or there was no group.
+    #[serde(default)]
+    pub was_on: Option<bool>,
 }
 
 fn done(input: &Input) -> Done<()> {
@@ -62,6 +66,9 @@ impl Step for StopSchedule {
     }
 
     async fn undo(&self, _cx: &StepCx, input: &Input, _output: Option<()>) -> Undo {
+        if input.was_on == Some(false) {
+            return Undo::Done(None);
+        }
         let array = attempt!(input.array.array(&self.0).await, outcome::undo);
         match array.set_group_schedule(&input.array_group, true).await {
             Ok(()) => Undo::Done(None),

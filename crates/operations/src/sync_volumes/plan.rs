@@ -1,7 +1,7 @@
 //! Plans a sync: both arrays answer, are connected, and the members' volumes are known.
 
 use protector_core::PlanRequest;
-use protector_ports::{ArrayInfo, PortResult, absent_as_none};
+use protector_ports::{ArrayInfo, PortResult};
 use protector_types::{Code, GroupId, Refusal, SiteId};
 use protector_workflow::Plan;
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,16 @@ pub async fn ready(
     let (source, target) = futures::join!(
         async {
             let array = here.array(deps).await?;
-            futures::try_join!(array.identify(), array.links())
+            futures::try_join!(
+                array.identify(),
+                array.links(),
+                replication::schedule_of(deps, here, &array_group)
+            )
         },
         other(deps, there, &array_group),
     );
-    let (from, links) = source.map_err(facts::cannot_look(&source_site))?;
-    let (to, old_exists) = target.map_err(facts::cannot_look(&target_site))?;
+    let (from, links, on_here) = source.map_err(facts::cannot_look(&source_site))?;
+    let (to, on_there) = target.map_err(facts::cannot_look(&target_site))?;
     replication::check_link(&from, &links, &to, reasons);
     let volumes = replication::volumes_at(request, site);
     if volumes.is_empty() {
@@ -80,18 +84,21 @@ pub async fn ready(
     }
     std::mem::take(reasons).into_result()?;
     let old = Direction::new(request, group.other_site(site), &to, &from, Vec::new());
+    let direction = Direction::new(request, site, &from, &to, volumes);
     Ok(Ready {
-        direction: Direction::new(request, site, &from, &to, volumes),
-        old: old_exists.then_some(old),
+        direction: direction.scheduled(on_here),
+        old: on_there.is_some().then(|| old.scheduled(on_there)),
         facts: PlanFacts { group_id: group.id, source_site, target_site },
     })
 }
 
-async fn other(deps: &Deps, there: ArrayPlace, group: &str) -> PortResult<(ArrayInfo, bool)> {
+async fn other(
+    deps: &Deps,
+    there: ArrayPlace,
+    group: &str,
+) -> PortResult<(ArrayInfo, Option<bool>)> {
     let array = there.array(deps).await?;
-    futures::try_join!(array.identify(), async {
-        Ok(absent_as_none(array.group(group).await)?.is_some())
-    })
+    futures::try_join!(array.identify(), replication::schedule_of(deps, there, group))
 }
 
 /// A plan, unless the planner made a mistake.

@@ -55,10 +55,21 @@ impl Store {
             close_drill(&mut group, head, summary);
             end_in_error(&mut group)?;
         }
-        if group != before {
+        // Its members are in its document, too: whatever changes them raises its version.
+        if group != before || effects.iter().any(changes_members) {
             self.save_group(tx, &mut group).await?;
         }
         Ok(())
+    }
+}
+
+fn changes_members(effect: &DomainEffect) -> bool {
+    match effect {
+        DomainEffect::SwapPrimary { placements, .. } | DomainEffect::Arrived { placements, .. } => {
+            !placements.is_empty()
+        }
+        DomainEffect::Displaced { members, .. } => !members.is_empty(),
+        _ => false,
     }
 }
 

@@ -90,6 +90,30 @@ pub async fn an_illegal_transition_takes_its_entries_along(db: Db) {
     assert_eq!(store.append(id, fence, &world.entries(1), &[], &running).await, Ok(1));
 }
 
+/// Members are in the document: a change of theirs that left the version alone was once a conflict between the sites.
+pub async fn a_member_that_has_nothing_at_a_site_any_more_is_a_new_version(db: Db) {
+    let world = World::new(db).await;
+    let store = &world.store;
+    let group = world.stored_group("p", "shop").await;
+    let member = world.member(group.id, "srv");
+    store.insert_member(&member, group.version).await.unwrap();
+    let (id, fence) = world.claimed(group.id, OperationType::Failover).await;
+    let before = store.group(&SYSTEM, group.id).await.unwrap();
+    store.outbox_pushed(group.id, before.version).await.unwrap();
+    let displaced = DomainEffect::Displaced {
+        group_id: group.id,
+        site_id: world.here,
+        members: vec![member.id],
+    };
+    let running = world.summary(OperationStatus::Running);
+    store.append(id, fence, &world.entries(1), &[displaced], &running).await.unwrap();
+    let after = store.group_document(&SYSTEM, group.id).await.unwrap();
+    assert!(!after.members[0].servers.contains_key(&world.here), "{:?}", after.members[0]);
+    assert_eq!(after.group.version, before.version + 1);
+    let row = store.outbox_row(group.id).await.unwrap().unwrap();
+    assert!(row.pushed_version < Some(row.version), "the peer is told: {row:?}");
+}
+
 pub async fn the_swap_of_the_primary_is_one_transaction(db: Db) {
     let world = World::new(db).await;
     let store = &world.store;

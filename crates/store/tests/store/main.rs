@@ -66,6 +66,7 @@ scenarios!(
     leases::a_forced_failover_ends_what_holds_the_group_and_its_engine_writes_no_more,
     journal::a_stale_fence_writes_nothing,
     journal::an_illegal_transition_takes_its_entries_along,
+    journal::a_member_that_has_nothing_at_a_site_any_more_is_a_new_version,
     journal::the_swap_of_the_primary_is_one_transaction,
     journal::a_parked_operation_keeps_its_group,
     journal::an_ended_record_never_changes,

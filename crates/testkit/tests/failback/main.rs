@@ -360,6 +360,27 @@ async fn a_full_quota_is_met_by_older_copies() {
     round.close().await;
 }
 
+/// A sync that failed once took the group's own schedule with it: the RPO then grew without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_is_undone_leaves_the_schedule_on() {
+    let round = Round::open().await;
+    let full = Effect::Status {
+        code: 400,
+        message: Some("Snapshot limit reached.".into()),
+        retry_after: None,
+    };
+    let rule = Rule::new(full).service("array").method("POST").path("/protection-group-snapshots");
+    round.stage.world.faults().add(rule);
+    let id = round.start(0, &json!({"sync_volumes": {}})).await;
+    let record = round.finish(0, &id).await;
+    assert_eq!(record["status"], "failed", "{record:#}");
+    let name = format!("protector-{}", round.protected.group_id);
+    assert!(round.inventory().sites[0].array_groups[&name].schedule);
+    round.stage.world.faults().clear(None);
+    round.done(0, &json!({"sync_volumes": {}})).await;
+    round.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_never_left_is_not_overwritten() {
     let round = Round::open().await;
