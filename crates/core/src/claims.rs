@@ -315,13 +315,13 @@ impl Core {
         operation: OperationId,
     ) -> PortResult<(PeerWord, Option<SiteId>)> {
         let local = self.store.own_site_id().await.map_err(own)?;
-        let document = self.store.group_document(&Scope::System, group).await.map_err(own)?;
+        let other = self.store.group(&Scope::System, group).await.map_err(own)?.other_site(local);
         let here = self.claim_here(group, operation, local).await;
         if let Ok(ClaimAnswer { granted: false, operation_id, .. }) = &here {
             tracing::warn!(%group, %operation, holder = ?operation_id, "our own claim is somebody else's");
         }
         let request = ClaimRequest { operation_id: operation, holder_site_id: local };
-        let peer: Arc<dyn PeerSite> = self.fabric.peer(document.group.other_site(local)).await?;
+        let peer: Arc<dyn PeerSite> = self.fabric.peer(other).await?;
         let answer = match tokio::time::timeout(PEER_PATIENCE, peer.claim(group, &request)).await {
             Ok(answer) => answer?,
             Err(_) => {
@@ -331,6 +331,8 @@ impl Core {
                 });
             }
         };
+        // Ours is read after theirs: what our own push brought there meanwhile is not somebody else's going on.
+        let document = self.store.group_document(&Scope::System, group).await.map_err(own)?;
         let standing =
             answer.stamp.map_or(Standing::Older, |theirs| compare(&theirs, &stamp(&document)));
         let word = match answer.operation_id {

@@ -63,9 +63,12 @@ pub struct Marked {
     pub used_by: Vec<String>,
 }
 
-/// The two parts of a marker: the short operation, and the step.
+/// The two parts of a marker: the short operation, and the step. `None` for a name that only looks like one: tenants
+/// choose names as they like.
 pub fn parts(marker: &str) -> Option<(&str, &str)> {
-    marker.strip_prefix(PREFIX)?.split_once('-')
+    let (operation, step) = marker.strip_prefix(PREFIX)?.split_once('-')?;
+    let is_short = operation.len() == 12 && operation.bytes().all(|b| b.is_ascii_hexdigit());
+    is_short.then_some((operation, step))
 }
 
 /// Everything of a project at a site that carries a marker.

@@ -34,7 +34,8 @@ pub struct Fence {
     pub member_id: MemberId,
     /// Where its server was fenced.
     pub site_id: SiteId,
-    /// The group's epoch number when it was fenced: of two records of one member and site the higher one holds.
+    /// The number of the epoch that it belongs to (that a forced operation raises): of two records of one member and
+    /// site the higher one holds, and two of one epoch are merged.
     pub epoch: u64,
     /// Nova id of the fenced server.
     pub server_id: String,
@@ -48,4 +49,64 @@ pub struct Fence {
     pub operation_id: Option<OperationId>,
     /// When, by the clock of whoever fenced it.
     pub fenced_at: DateTime<Utc>,
+}
+
+impl Fence {
+    /// Of two records of one server and one epoch: how it was before either. A site that comes back and an operation of
+    /// the other site may fence the same server at once; who comes second sees a part of the first one's work. It ran if
+    /// either saw it run, was locked if both saw the lock, and had every connection that either saw.
+    #[must_use]
+    pub fn merged(mut self, other: &Self) -> Self {
+        self.was_active |= other.was_active;
+        self.was_locked &= other.was_locked;
+        for theirs in &other.volumes {
+            match self.volumes.iter_mut().find(|ours| ours.volume == theirs.volume) {
+                None => self.volumes.push(theirs.clone()),
+                Some(ours) => {
+                    let new = theirs.connections.iter().filter(|c| !ours.connections.contains(c));
+                    let new: Vec<_> = new.cloned().collect();
+                    ours.connections.extend(new);
+                }
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(was_active: bool, was_locked: bool, hosts: &[&str]) -> Fence {
+        let connection = |host: &&str| ArrayConnection {
+            host: Some((*host).to_owned()),
+            host_group: None,
+            lun: None,
+        };
+        Fence {
+            member_id: MemberId::generate(),
+            site_id: SiteId::generate(),
+            epoch: 2,
+            server_id: "s".into(),
+            was_active,
+            was_locked,
+            volumes: vec![FencedVolume {
+                volume: "v".into(),
+                connections: hosts.iter().map(connection).collect(),
+            }],
+            operation_id: None,
+            fenced_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn who_fences_second_does_not_hide_how_it_was() {
+        let (first, second) = (record(true, false, &["h1"]), record(false, true, &[]));
+        for merged in [first.clone().merged(&second), second.clone().merged(&first)] {
+            assert!(merged.was_active && !merged.was_locked);
+            assert_eq!(merged.volumes, first.volumes);
+        }
+        let both = record(true, false, &["h1"]).merged(&record(true, false, &["h2", "h1"]));
+        assert_eq!(both.volumes, record(true, false, &["h1", "h2"]).volumes);
+    }
 }

@@ -79,7 +79,7 @@ impl Layout<'_> {
                 fencing.member(&mut self.sketch, *m, member.member, &member.running(), after);
             let record = fencing::unfinished_record(
                 self.request.operation_id,
-                self.request.group.epoch.number,
+                self.epoch_after(),
                 ready.places.source.site,
                 member.member,
                 &member.recorded(),
@@ -95,6 +95,13 @@ impl Layout<'_> {
             (step.on_failure, step.deadline_sec) = (OnFailure::Warn, patience);
         }
         fences
+    }
+
+    /// The number of the epoch that the group is in once the primary has moved; a retry finds it moved.
+    fn epoch_after(&self) -> u64 {
+        let group = &self.request.group;
+        let moves = group.current_primary_site_id != self.ready.places.target.site;
+        group.epoch.number + u64::from(moves)
     }
 
     fn all_volumes(&self) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! How servers were before they were fenced. Outside the document: the site that fenced hands its records to the peer,
-//! and of two records of one member and site the one of the higher epoch holds.
+//! and of two records of one member and site the one of the higher epoch holds; two of one epoch are merged.
 
 use protector_types::{Fence, GroupId, MemberId, SiteId};
 use sea_orm::{
@@ -18,7 +18,7 @@ fn read(row: fence::Model) -> Result<Fence, StoreError> {
     Row { table: "fences", id: &row.member_id }.json("body", &row.body)
 }
 
-/// Records fences; older ones than those known change nothing.
+/// Records fences; older ones than those known change nothing, those of the same epoch and server are merged.
 pub(crate) async fn put<C: ConnectionTrait>(
     tx: &C,
     group: GroupId,
@@ -28,15 +28,23 @@ pub(crate) async fn put<C: ConnectionTrait>(
         let key = (record.member_id.to_string(), record.site_id.to_string());
         let epoch = number("epoch", record.epoch)?;
         let known = fence::Entity::find_by_id(key.clone()).one(tx).await?;
-        if known.is_some_and(|known| known.epoch > epoch) {
+        if known.as_ref().is_some_and(|known| known.epoch > epoch) {
             continue;
         }
+        let known = known
+            .map(read)
+            .transpose()?
+            .filter(|known| known.epoch == record.epoch && known.server_id == record.server_id);
+        let merged = match known {
+            Some(known) => record.clone().merged(&known),
+            None => record.clone(),
+        };
         let row = fence::Model {
             member_id: key.0.clone(),
             site_id: key.1.clone(),
             group_id: group.to_string(),
             epoch,
-            body: json_text("fence", record)?,
+            body: json_text("fence", &merged)?,
         };
         fence::Entity::delete_by_id(key).exec(tx).await?;
         fence::Entity::insert(row.into_active_model()).exec_without_returning(tx).await?;
@@ -71,7 +79,8 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// Records fences. Of two records of one member and site the one of the higher epoch holds.
+    /// Records fences. Of two records of one member and site the one of the higher epoch holds; two of one epoch are
+    /// merged.
     ///
     /// # Errors
     /// `NotFound` for the group.
