@@ -16,12 +16,8 @@ use crate::{
     admission::{self, Situation},
     errors, health,
     operations::record,
-    peer::PEER_PATIENCE,
     preview,
 };
-
-/// Between two looks for an equal request's operation.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// What a forced failover ends, running or parked.
 const SUPERSEDED: [OperationType; 3] =
@@ -169,47 +165,11 @@ impl Core {
             }
         }
         match started {
-            Err(refusal) => match self.replayed_soon(project, id, request, &refusal).await? {
+            Err(refusal) => match self.replayed(project, request).await? {
                 Some(replayed) => Ok(replayed),
                 None => Err(refusal),
             },
             started => started,
-        }
-    }
-
-    /// The operation of an equal request. Where the group is claimed by one that is not accepted yet, it may be that
-    /// request's: its acceptance, or its end, is waited for.
-    async fn replayed_soon(
-        &self,
-        project: &ProjectId,
-        id: GroupId,
-        request: &ActionRequest,
-        refusal: &Refusal,
-    ) -> Result<Option<OperationRecord>, Refusal> {
-        let may_come = request.idempotency.is_some() && refusal.code == Code::GroupBusy;
-        let look = async {
-            loop {
-                if let Some(replayed) = self.replayed(project, request).await? {
-                    return Ok(Some(replayed));
-                }
-                if !may_come || !self.claimed_by_no_operation_yet(id).await? {
-                    return Ok(None);
-                }
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(PEER_PATIENCE, look).await.unwrap_or(Ok(None))
-    }
-
-    /// True while a group is claimed by something that is not, or not yet, an operation known here.
-    async fn claimed_by_no_operation_yet(&self, id: GroupId) -> Result<bool, Refusal> {
-        let Some(claim) = self.store.group_claim(id).await.map_err(errors::store)? else {
-            return Ok(false);
-        };
-        match self.store.operation(&Scope::System, claim.operation_id).await {
-            Ok(_) => Ok(false),
-            Err(protector_store::StoreError::NotFound { .. }) => Ok(true),
-            Err(error) => Err(errors::store(error)),
         }
     }
 

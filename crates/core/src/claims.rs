@@ -22,6 +22,11 @@ use crate::{
 /// How often a change that takes its time renews its claims.
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 
+/// How long a claim that is only passing is waited for, in real time: a person waits.
+const CLAIM_PATIENCE: Duration = Duration::from_millis(2_500);
+/// Between two attempts.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
 /// What this process has seen of claims' renewals.
 #[derive(Debug, Default)]
 pub struct ClaimWatch(Mutex<HashMap<GroupId, Expiry>>);
@@ -134,7 +139,9 @@ impl Core {
         forced.map_err(errors::store).map(drop)
     }
 
-    /// Takes the claims of both sites, the current primary's first, and makes sure that both hold the same document.
+    /// Takes the claims of both sites, the current primary's first, and makes sure that both hold the same document. A
+    /// claim of somebody whom the document does not name as the holder is passing: of a small change, of an operation
+    /// that has just ended, or of one whose acceptance will show in a moment. It is waited for, not refused.
     ///
     /// # Errors
     /// As [`Core::begin_change`]; no claim is kept then.
@@ -143,6 +150,37 @@ impl Core {
         document: &GroupDocument,
         operation: OperationId,
     ) -> Result<(), Refusal> {
+        let id = document.group.id;
+        let mut current = document.clone();
+        let mut met = None;
+        let claimed = async {
+            loop {
+                match self.try_claims(&current, operation).await? {
+                    None => return Ok(()),
+                    Some(holder) if current.group.current_operation_id == Some(holder) => {
+                        return Err(busy(holder));
+                    }
+                    Some(holder) => met = Some(holder),
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+                current =
+                    self.store.group_document(&Scope::System, id).await.map_err(errors::store)?;
+            }
+        };
+        if let Ok(claimed) = tokio::time::timeout(CLAIM_PATIENCE, claimed).await {
+            return claimed;
+        }
+        // An attempt may have been cut in its middle.
+        self.release_later(&document.group, operation).await;
+        Err(met.map_or_else(Refusal::peer_unreachable, busy))
+    }
+
+    /// One attempt; the holder that was met, with no claim kept.
+    async fn try_claims(
+        &self,
+        document: &GroupDocument,
+        operation: OperationId,
+    ) -> Result<Option<OperationId>, Refusal> {
         let group = &document.group;
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         let primary = group.current_primary_site_id;
@@ -153,20 +191,26 @@ impl Core {
             } else {
                 self.claim_there(site, group.id, operation, local).await
             };
-            match answer.and_then(won) {
-                Ok(answer) if site != local => theirs = Some(answer.stamp),
-                Ok(_) => {}
+            match answer {
+                Ok(answer) if answer.granted && site != local => theirs = Some(answer.stamp),
+                Ok(answer) if answer.granted => {}
+                Ok(answer) => {
+                    self.release_later(group, operation).await;
+                    return answer.operation_id.map(Some).ok_or_else(|| not_granted(&answer));
+                }
                 Err(refusal) => {
                     self.release_later(group, operation).await;
                     return Err(refusal);
                 }
             }
         }
-        let same = self.same_document(document, theirs.flatten()).await;
-        if same.is_err() {
-            self.release_later(group, operation).await;
+        match self.same_document(document, theirs.flatten()).await {
+            Ok(()) => Ok(None),
+            Err(refusal) => {
+                self.release_later(group, operation).await;
+                Err(refusal)
+            }
         }
-        same
     }
 
     async fn claim_there(
@@ -421,16 +465,7 @@ fn lost(winner: OperationId, holder: SiteId) -> ClaimAnswer {
     }
 }
 
-fn won(answer: ClaimAnswer) -> Result<ClaimAnswer, Refusal> {
-    match (answer.granted, answer.operation_id, &answer.reason) {
-        (true, _, _) => Ok(answer),
-        (false, Some(winner), _) => Err(busy(winner)),
-        (false, None, reason) => Err(Refusal::new(
-            Code::OutOfSync,
-            format!(
-                "The other site does not grant its claim: {}",
-                reason.as_deref().unwrap_or("it gives no reason")
-            ),
-        )),
-    }
+fn not_granted(answer: &ClaimAnswer) -> Refusal {
+    let reason = answer.reason.as_deref().unwrap_or("it gives no reason");
+    Refusal::new(Code::OutOfSync, format!("The other site does not grant its claim: {reason}"))
 }
