@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import argparse
 import pathlib
 from unittest import mock
 
@@ -61,6 +62,16 @@ def test_every_reason_is_told_and_each_next_step_once():
     text = explain.explain(error(409, *entries))
     assert text.startswith("net-a\nnet-b (HTTP 409")
     assert text.count("Next:") == 1
+
+
+def test_the_next_step_can_be_copied():
+    operation = "op-01a218cb-c629-7048-aa31-811cb8e41d77"
+    args = argparse.Namespace(group="prod web")
+    busy = error(409, {"code": "protection_group.busy", "detail": f"{operation} holds it"})
+    assert f"operation watch {operation} follows" in explain.explain(busy, args=args)
+    wrong = error(409, {"code": "protection_group.wrong_state", "detail": "no"})
+    assert "protection-group show 'prod web' and" in explain.explain(wrong, args=args)
+    assert "protection-group show <group> and" in explain.explain(wrong)
 
 
 def test_a_code_of_the_future_links_to_its_page():

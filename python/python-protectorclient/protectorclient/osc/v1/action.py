@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from osc_lib import exceptions as osc
@@ -16,11 +17,15 @@ from protectorclient.sdk import Operation, ProtectionGroup
 
 def finish(command: Action, operation: Operation, args: argparse.Namespace) -> output.Shown:
     """Shows the record, waiting if asked to: the exit code is then 0 only if the operation ended as it should."""
-    for warning in operation.warnings or ():
-        base.tell(f"Warning: {warning}")
+    _warn(operation.warnings or ())
     if args.wait:
         operation = watch(command, operation, timeout=args.timeout, goals=command.goals)
     return output.operation(operation)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        base.tell(f"Warning: {warning}")
 
 
 def watch(
@@ -62,6 +67,8 @@ class Action(base.ShowOne):
     #: Takes a named recovery point and the like: failovers and drills.
     takes_point: ClassVar[bool] = False
     takes_operation: ClassVar[bool] = False
+    #: Done when the service answers, with the group as it is then: nothing to wait for.
+    at_once: ClassVar[bool] = False
     #: How the operation is to end for a wait to be a success.
     goals: ClassVar[tuple[str, ...]] = ("completed",)
 
@@ -89,7 +96,7 @@ class Action(base.ShowOne):
                 metavar="<operation>",
                 help="The operation that is meant (id); default: the current one, else the last",
             )
-        if self.action in caution.PLANNED:
+        if self.action in caution.PLANNABLE:
             parser.add_argument("--plan-only", action="store_true", help="Show the plan and do nothing")
             parser.add_argument(
                 "--plan-hash",
@@ -101,10 +108,11 @@ class Action(base.ShowOne):
             metavar="<key>",
             help="The same key and parameters within 24 hours give the same operation, whoever repeats the command",
         )
-        parser.add_argument(
-            "--wait", action="store_true", help="Wait until the operation has ended, and show how it goes"
-        )
-        options.add_timeout(parser)
+        if not self.at_once:
+            parser.add_argument(
+                "--wait", action="store_true", help="Wait until the operation has ended, and show how it goes"
+            )
+            options.add_timeout(parser)
         options.add_yes(parser)
         return parser
 
@@ -134,7 +142,7 @@ class Action(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
         parameters = self.parameters(parsed_args)
         group = self.client.find_protection_group(parsed_args.group)
-        planned = self.action in caution.PLANNED
+        planned = self.action in caution.PLANNABLE
         if planned and parsed_args.plan_only:
             plan = caution.plan_or_none(self.client, group, self.action, parameters)
             if plan is None:
@@ -149,5 +157,9 @@ class Action(base.ShowOne):
             parameters["plan_hash"] = outlook.plan.hash
         # A key of our own: a lost answer is asked for again, and not a second operation started.
         key = parsed_args.idempotency_key or str(uuid.uuid4())
+        if self.at_once:
+            changed, warnings = self.client.act_at_once(group.id, self.action, idempotency_key=key, **parameters)
+            _warn(warnings)
+            return output.show(changed)
         operation = self.client.act(group.id, self.action, idempotency_key=key, **parameters)
         return finish(self, operation, parsed_args)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+import shlex
 from typing import Any
 
 from keystoneauth1 import exceptions as ksa
@@ -20,6 +23,7 @@ NEXT: dict[str, str] = {
     "mapping.missing": "add --network-mapping or --flavor-mapping <source>=<target>, or a standing one with "
     "openstack protector protection-group set",
     "member.not_ready": "openstack protector protection-group health <group> tells it per member",
+    "operation.plan_changed": "--plan-only shows the plan as it is now; give its hash, or none",
     "operation.plan_refused": "mend what is named; --plan-only checks again without starting anything",
     "protection_group.busy": "openstack protector operation watch <operation> follows what is running",
     "protection_group.no_members": "openstack protector member add <group> <server>",
@@ -42,10 +46,13 @@ NEXT: dict[str, str] = {
 }
 
 
-def explain(error: Exception, client: Any = None) -> str:
-    """The words for an exception; ``client`` adds where and as whom, if it is known."""
+_OPERATION = re.compile(r"op-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def explain(error: Exception, client: Any = None, args: argparse.Namespace | None = None) -> str:
+    """The words for an exception; ``client`` adds where and as whom, ``args`` of which group it was, if known."""
     if isinstance(error, exceptions.ApiError):
-        return _api(error, client)
+        return _filled_in(_api(error, client), args)
     if isinstance(error, ksa.Unauthorized):
         return (
             f"Keystone does not accept these credentials: {_first_line(error)}\n"
@@ -73,6 +80,15 @@ def _api(error: exceptions.ApiError, client: Any) -> str:
     if not error.errors:
         lines.append("Next: this did not come from Protector; check the endpoint (openstack catalog list)")
     return "\n".join(lines)
+
+
+def _filled_in(text: str, args: argparse.Namespace | None) -> str:
+    # Lines that can be copied: of the group that the command was about, and the operation that the service named.
+    group = getattr(args, "group", None)
+    if isinstance(group, str):
+        text = text.replace("<group>", shlex.quote(group))
+    operation = _OPERATION.search(text)
+    return text.replace("<operation>", operation.group(0)) if operation else text
 
 
 def _reason(entry: dict[str, Any]) -> str:
@@ -110,8 +126,8 @@ def _first_line(error: Exception) -> str:
     return text.splitlines()[0]
 
 
-def as_command_error(error: Exception, client: Any = None) -> Exception:
+def as_command_error(error: Exception, client: Any = None, args: argparse.Namespace | None = None) -> Exception:
     """The exception that OpenStackClient prints as its words."""
     if isinstance(error, osc.CommandError):
         return error
-    return osc.CommandError(explain(error, client))
+    return osc.CommandError(explain(error, client, args))

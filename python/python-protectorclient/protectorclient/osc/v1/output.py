@@ -96,6 +96,11 @@ class StepsColumn(ListColumn):
 class Text(columns.FormattableColumn):  # type: ignore[type-arg]
     """A value that may be missing: an empty cell for people, ``null`` for programs."""
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no value."""
+        return self._value is None
+
     def human_readable(self) -> str:
         return "" if self._value is None else str(self._value)
 
