@@ -175,6 +175,20 @@ def test_warnings_are_told(run, api, capsys):
     assert "primary servers are stopped" in capsys.readouterr().err
 
 
+def test_the_end_of_a_watch_fits_on_a_screen_and_programs_get_all_of_it(run, api):
+    servers = {f"old-{number}": f"new-{number}" for number in range(50)}
+    result = {"instances_created": 50, "servers": servers, "recovery_point": {"name": "p.3", "volumes": ["v"] * 50}}
+    api.get_operation.return_value = conftest.operation(status="completed", result_data=result)
+    for command, line in ((operation.WatchOperation, ["op-1"]), (moves.Sync, ["g", "--wait"])):
+        shown = run(command, line)[1]
+        cell = dict(zip(shown["columns"], shown["data"]))["result_data"]
+        assert cell.machine_readable() == result
+        text = cell.human_readable().splitlines()
+        assert text == ["instances_created: 50", "servers: 50", "recovery_point: p.3", "(whole: operation show)"]
+    shown = run(operation.ShowOperation, ["op-1"])[1]
+    assert "old-49: new-49" in dict(zip(shown["columns"], shown["data"]))["result_data"].human_readable()
+
+
 def test_stages_keep_their_order(run, api):
     stages = ["validate_target_site", "get_latest_snapshot"]
     api.get_operation.return_value = conftest.operation(steps_completed=stages)

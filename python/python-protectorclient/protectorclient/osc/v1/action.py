@@ -20,7 +20,7 @@ def finish(command: Action, operation: Operation, args: argparse.Namespace) -> o
     _warn(operation.warnings or ())
     if args.wait:
         operation = watch(command, operation, timeout=args.timeout, goals=command.goals)
-    return output.operation(operation)
+    return output.operation(operation, brief=args.wait)
 
 
 def _warn(warnings: Iterable[str]) -> None:
