@@ -157,6 +157,15 @@ def test_without_wait_a_running_operation_is_a_success(run):
     assert run(moves.Sync, ["g"])[0] == 0
 
 
+def test_a_decision_is_waited_for_from_where_the_operation_began_to_wait(run, api):
+    waits = conftest.operation(status="needs_attention")
+    api.act.return_value = waits
+    api.events.side_effect = [[conftest.event(5, "parked", None)], [conftest.event(5, "parked", None)], [], []]
+    api.get_operation.side_effect = [waits, conftest.operation(status="completed")]
+    assert run(ways_out.Retry, ["g", "--operation", "op-1", "--wait"])[0] == 0
+    assert api.events.call_args_list[0].args == ("op-1",)
+
+
 def test_an_interrupted_wait_says_how_to_go_on(run, api, capsys, monkeypatch):
     def interrupted(seconds):
         raise KeyboardInterrupt

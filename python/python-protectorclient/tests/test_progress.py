@@ -174,6 +174,24 @@ def test_the_journal_is_read_on_from_the_last_entry(api):
     assert [call.kwargs["after"] for call in api.events.call_args_list] == [None, 4, 4]
 
 
+def test_a_decision_is_waited_for_until_it_was_taken_up(api):
+    waits = operation(status="needs_attention", error_message="before")
+    again = operation(status="needs_attention", error_message="after")
+    # Taken up at the third look, where the record is older than the journal.
+    api.get_operation.side_effect = [waits, waits, again]
+    parked = [event(79, "parked", None), event(80, "asked", None, member=None)]
+    api.events.side_effect = [parked, [], [event(90, "parked", None)], []]
+    ended = follower(api, NoTerminal()).follow(waits, parked=79)
+    assert ended.error_message == "after"
+    assert api.get_operation.call_count == 3
+
+
+def test_an_operation_that_waits_is_not_watched_any_further(api):
+    api.events.return_value = [event(79, "parked", None)]
+    follower(api, NoTerminal()).follow(operation(status="needs_attention"))
+    api.get_operation.assert_not_called()
+
+
 def test_waiting_has_an_end_when_told(api):
     api.get_operation.return_value = operation()
     with pytest.raises(exceptions.WaitTimeout, match="operation watch op-1"):

@@ -10,16 +10,17 @@ from typing import Any, ClassVar
 
 from osc_lib import exceptions as osc
 
+from protectorclient.exceptions import ApiError
 from protectorclient.osc.progress import follow
 from protectorclient.osc.v1 import base, caution, names, options, output
 from protectorclient.sdk import Operation, ProtectionGroup
 
 
-def finish(command: Action, operation: Operation, args: argparse.Namespace) -> output.Shown:
+def finish(command: Action, operation: Operation, args: argparse.Namespace, parked: int | None = None) -> output.Shown:
     """Shows the record, waiting if asked to: the exit code is then 0 only if the operation ended as it should."""
     _warn(operation.warnings or ())
     if args.wait:
-        operation = watch(command, operation, timeout=args.timeout, goals=command.goals)
+        operation = watch(command, operation, timeout=args.timeout, goals=command.goals, parked=parked)
     return output.operation(operation, brief=args.wait)
 
 
@@ -31,13 +32,15 @@ def _warn(warnings: Iterable[str]) -> None:
 def watch(
     command: base.ShowOne,
     operation: Operation,
+    *,
     interval: float | None = None,
     timeout: float | None = None,
     goals: tuple[str, ...] = ("completed",),
+    parked: int | None = None,
 ) -> Operation:
     """Follows an operation to its end; the command fails if that is not a good one."""
     try:
-        operation = follow.Follower(command.client).follow(operation, interval, timeout)
+        operation = follow.Follower(command.client).follow(operation, interval, timeout, parked)
     except follow.Interrupted as interruption:
         base.tell(str(interruption))
         raise SystemExit(130) from None
@@ -161,5 +164,16 @@ class Action(base.ShowOne):
             changed, warnings = self.client.act_at_once(group.id, self.action, idempotency_key=key, **parameters)
             _warn(warnings)
             return output.show(changed)
+        parked = self._parked(group, parsed_args) if self.takes_operation and parsed_args.wait else None
         operation = self.client.act(group.id, self.action, idempotency_key=key, **parameters)
-        return finish(self, operation, parsed_args)
+        return finish(self, operation, parsed_args, parked)
+
+    def _parked(self, group: ProtectionGroup, args: argparse.Namespace) -> int | None:
+        meant = args.operation or group.current_operation_id
+        if not meant:
+            return None
+        try:
+            return follow.parking(self.client.events(meant))
+        except ApiError:
+            # No journal, or no such operation: the action itself will tell.
+            return None

@@ -86,7 +86,8 @@ class WatchOperation(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
         interval = None if parsed_args.interval is None else max(parsed_args.interval, 0.2)
         operation = self.client.get_operation(parsed_args.operation)
-        return output.operation(action.watch(self, operation, interval, parsed_args.timeout), brief=True)
+        watched = action.watch(self, operation, interval=interval, timeout=parsed_args.timeout)
+        return output.operation(watched, brief=True)
 
 
 class ListOperationEvent(base.Lister):
