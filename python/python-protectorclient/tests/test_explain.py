@@ -89,6 +89,7 @@ def test_a_wrong_project_is_thought_of():
 def test_an_expired_token_is_told_in_words():
     text = explain.explain(ksa.Unauthorized("The request you have made requires authentication."))
     assert "expired" in text
+    assert "no role in the project" in text
     assert "Next:" in text
     assert "get a new token" in explain.explain(error(401, {"code": "auth.unauthenticated", "detail": "no"}))
 

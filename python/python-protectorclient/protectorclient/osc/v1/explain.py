@@ -56,7 +56,8 @@ def explain(error: Exception, client: Any = None, args: argparse.Namespace | Non
     if isinstance(error, ksa.Unauthorized):
         return (
             f"Keystone does not accept these credentials: {_first_line(error)}\n"
-            "Next: a token may have expired or been revoked, a password changed; get a new token, or check the entry "
+            "Next: a token may have expired or been revoked, a password changed, or the user has no role in the project "
+            "that is asked for (OS_PROJECT_NAME); get a new token, or check the entry "
             "of clouds.yaml (openstack --os-cloud <cloud> token issue shows whether it works)"
         )
     if isinstance(error, (ksa.ConnectionError, ksa.RetriableConnectionFailure)):
