@@ -127,7 +127,7 @@ def test_ctrl_c_at_the_question_does_nothing(demo):
 
 def screen_lines(said):
     """The lines that were drawn, without colours."""
-    return [ESCAPE.sub("", line).rstrip("\r") for line in said.split("\n")]
+    return [ESCAPE.sub("", line).strip("\r") for line in said.split("\n")]
 
 
 def test_progress_is_drawn_over_itself_at_80_columns(demo):
@@ -148,16 +148,16 @@ def test_at_160_columns_servers_stand_beside_the_stages(demo):
     script = "openstack --os-cloud site-b protector protection-group failback prod-web-app --wait --yes"
     with terminal(demo, script, 160) as person:
         assert person.end() == 0
-    live = person.said.split("+----")[0]
-    assert 100 < max(map(len, screen_lines(live))) < 160
-    assert [line for line in screen_lines(live) if "recreate instances" in line and "web-" in line or "db-1" in line]
+    drawn = screen_lines(person.said.split("+----")[0].split("failback of prod-web-app", 1)[1])
+    assert 100 < max(map(len, drawn)) < 160
+    assert any("validate target site" in line and "db-1" in line for line in drawn)
     assert "[y/N]" not in person.said
     assert "Failback of prod-web-app" in person.said, "what will happen is told all the same"
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_operation(demo):
     with terminal(demo, f"{FAILOVER} --wait --yes") as person:
-        person.until("failover of prod-web-app")
+        person.until("elapsed")
         person.answer("\x03")
         assert person.end() == 130
     assert "goes on without you" in person.said
