@@ -72,6 +72,9 @@ def demo(request, tmp_path_factory):
         protector.update_protection_group(
             demo["PG_ID"], network_mapping=networks, flavor_mapping={"m1.large": "m2.large"}
         )
+        # What a member's networks are called is read again, for the day on which their cloud cannot be asked.
+        for member in list(protector.members(demo["PG_ID"])):
+            protector.refresh_member(demo["PG_ID"], member.id)
         # As documented: at least one replication must have completed.
         demo.sync()
         yield demo
