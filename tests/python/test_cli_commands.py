@@ -5,6 +5,7 @@ import json
 import pytest
 from cli_looks import ADMIN, LOOKS, judge, look
 from demo_world import MAPPINGS, running_demo
+from protectorclient.osc.progress.words import has_words
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,10 @@ def test_a_failover_that_is_waited_for_and_its_journal(demo):
             f"protector operation watch {record['id']} -f json",
         ]
     )
-    assert {event["Member"] for event in json.loads(events["out"])} == {"web-1"}
+    journal = json.loads(events["out"])
+    assert {event["Member"] for event in journal} == {"web-1"}
+    # The progress display tells each step in words.
+    assert [event["Step"] for event in journal if event["Step"] and not has_words(event["Step"])] == []
     assert "ended" in followed["out"].splitlines()[-1]
     assert json.loads(watched["out"])["id"] == record["id"]
 

@@ -101,6 +101,17 @@ def test_a_site_that_does_not_answer_is_told_in_words(kind):
     assert "--os-cloud" in text
 
 
+def test_a_keystone_that_is_down_is_told_in_words():
+    failure = (
+        "Failed to discover available identity versions when contacting http://site-a:5000/v3. Attempting to parse "
+        "version from URL.: Unable to establish connection to http://site-a:5000/v3: HTTPConnectionPool(host='site-a', "
+        'port=5000): Max retries exceeded (Caused by NewConnectionError("...: [Errno 111] Connection refused"))'
+    )
+    first, following = explain.explain(ksa.DiscoveryFailure(failure)).splitlines()
+    assert first == "Keystone at http://site-a:5000/v3 does not answer: Connection refused"
+    assert "--os-cloud" in following
+
+
 def test_an_answer_of_something_else_is_not_taken_for_ours():
     text = explain.explain(exceptions.from_response(response(502, None, text="<html>bad gateway</html>")))
     assert "bad gateway" in text

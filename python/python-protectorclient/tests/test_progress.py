@@ -69,6 +69,19 @@ def test_of_many_servers_those_in_trouble_are_shown():
     assert "No valid host" in text
     assert re.search(r"and 8\d servers more: .*waiting", text)
 
+    assert "    and 8" in text, "below the servers"
+
+
+def test_servers_are_in_the_order_of_their_numbers():
+    shown = view.View("x", ["web-10", "web-2", "db", "web-1"])
+    assert list(shown.servers) == ["db", "web-1", "web-2", "web-10"]
+
+
+def test_the_last_seconds_are_not_counted():
+    shown = a_view()
+    shown.take_operation(operation(progress=98, status="running", stages=STAGES), 20.0)
+    assert "almost done" in "\n".join(render.lines(shown, render.style(False, False), 79, 24))
+
 
 def test_the_end_has_no_eta_and_says_how_long_it_took():
     shown = a_view()

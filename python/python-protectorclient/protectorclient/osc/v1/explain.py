@@ -9,6 +9,7 @@ import shlex
 from typing import Any
 
 from keystoneauth1 import exceptions as ksa
+from openstack import exceptions as sdk
 from osc_lib import exceptions as osc
 
 from protectorclient import exceptions
@@ -46,6 +47,23 @@ NEXT: dict[str, str] = {
 }
 
 
+_UNREACHABLE = (ksa.ConnectionError, ksa.RetriableConnectionFailure)
+#: Of what happens before the service is asked: exceptions, what stands before their own words, and what to do next.
+_LOGIN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
+    (
+        ksa.Unauthorized,
+        "Keystone does not accept these credentials: ",
+        "a token may have expired or been revoked, a password changed, or the user has no role in the project that is "
+        "asked for (OS_PROJECT_NAME); get a new token, or check the entry of clouds.yaml "
+        "(openstack --os-cloud <cloud> token issue shows whether it works)",
+    ),
+    (
+        (ksa.MissingRequiredOptions, sdk.ConfigException),
+        "",
+        "name an entry of clouds.yaml with OS_CLOUD or --os-cloud, and check that it is complete",
+    ),
+    (ksa.EndpointNotFound, "", "check region and service catalog (openstack catalog list)"),
+)
 _OPERATION = re.compile(r"op-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -53,17 +71,14 @@ def explain(error: Exception, client: Any = None, args: argparse.Namespace | Non
     """The words for an exception; ``client`` adds where and as whom, ``args`` of which group it was, if known."""
     if isinstance(error, exceptions.ApiError):
         return _filled_in(_api(error, client), args)
-    if isinstance(error, ksa.Unauthorized):
-        return (
-            f"Keystone does not accept these credentials: {_first_line(error)}\n"
-            "Next: a token may have expired or been revoked, a password changed, or the user has no role in the project "
-            "that is asked for (OS_PROJECT_NAME); get a new token, or check the entry "
-            "of clouds.yaml (openstack --os-cloud <cloud> token issue shows whether it works)"
-        )
-    if isinstance(error, (ksa.ConnectionError, ksa.RetriableConnectionFailure)):
+    if isinstance(error, _UNREACHABLE):
         return _unreachable(error, client)
-    if isinstance(error, ksa.EndpointNotFound):
-        return f"{_first_line(error)}\nNext: check region and service catalog (openstack catalog list)"
+    if isinstance(error, ksa.DiscoveryFailure):
+        # What keystoneauth makes of a Keystone that is down, or of an address that is not one of a Keystone.
+        return _silent(_keystone_of(error), error)
+    for kinds, before, following in _LOGIN:
+        if isinstance(error, kinds):
+            return f"{before}{_first_line(error)}\nNext: {following}"
     return str(error)
 
 
@@ -114,7 +129,15 @@ def _unreachable(error: Exception, client: Any) -> str:
         where = f" at {client.root}"
     except Exception:
         where = ""
-    who = f"Protector{where}" if where else "Keystone, or what the catalog names,"
+    return _silent(f"Protector{where}" if where else "Keystone, or what the catalog names,", error)
+
+
+def _keystone_of(error: Exception) -> str:
+    address = re.search(r"when contacting (\S+?)\.? ", f"{error} ")
+    return f"Keystone at {address.group(1)}" if address else "Keystone"
+
+
+def _silent(who: str, error: Exception) -> str:
     return (
         f"{who} does not answer: {_first_line(error)}\n"
         "Next: check the network and the service (curl its address); if this site is lost, work from the other one "
@@ -124,7 +147,9 @@ def _unreachable(error: Exception, client: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    # Of a chain of failed attempts only the last link says something.
+    plain = re.search(r"\[Errno -?\d+\] ([^'\")]+)|(timed out|certificate verify failed)", text)
+    return next(filter(None, plain.groups())) if plain else text.splitlines()[0]
 
 
 def as_command_error(error: Exception, client: Any = None, args: argparse.Namespace | None = None) -> Exception:
