@@ -104,7 +104,7 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running_demo(folder, *arguments, speed=20):
+def running_demo(folder, *arguments, speed=60):
     """The demo with protection in place and nothing failed over."""
     assert BIN.exists(), f"{BIN} is not there; build it, or name another with PROTECTOR_BIN"
     env_file, log = folder / "demo.env", folder / "demo.log"

@@ -41,6 +41,18 @@ def test_the_plan_names_servers_sites_and_steps(looks):
     assert {step["member"] for step in plan["steps"]} >= {"db-1", "web-1", "web-2"}
 
 
+def test_names_are_looked_up_in_both_clouds_when_the_other_is_named(demo):
+    [known, typo] = demo.batch(
+        [
+            f"--secondary-cloud site-b protector protection-group plan prod-web-app {MAPPINGS} -f json",
+            "--secondary-cloud site-b protector protection-group plan prod-web-app --flavor-mapping m1.large=m2.lrge",
+        ]
+    )
+    assert [member["flavor"] for member in json.loads(known["out"])["members"]] == ["m2.large"] * 3
+    assert typo["code"] == 1
+    assert "m2.lrge" in typo["err"]
+
+
 def test_other_forms_and_single_columns(demo):
     line = "protector protection-group list -c Name -c Status -f"
     yaml, value, csv = demo.batch([f"{line} yaml", f"{line} value", f"{line} csv"])

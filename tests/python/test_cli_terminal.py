@@ -22,7 +22,8 @@ FAILOVER = f"openstack protector protection-group failover prod-web-app {MAPPING
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+    # Slow enough that there is something to be seen on the way.
+    with running_demo(tmp_path_factory.mktemp("demo"), speed=10) as demo:
         demo.sync()
         yield demo
 
@@ -139,8 +140,9 @@ def test_progress_is_drawn_over_itself_at_80_columns(demo):
     assert re.search(r"\x1b\[\d+A", live), "the cursor goes up"
     assert max(map(len, screen_lines(live))) < 80, "no line wraps"
     text = "\n".join(screen_lines(live))
-    for words in ("failover of prod-web-app", "recreate instances", "web-1", "elapsed", "left", "100%  completed"):
+    for words in ("failover of prod-web-app", "recreate instances", "web-1", "elapsed", "100%  completed"):
         assert words in text
+    assert "left" in text or "almost done" in text
     assert {line.split()[0] for line in screen_lines(live.split("completed")[-1]) if "web-" in line} == {"✔"}
 
 

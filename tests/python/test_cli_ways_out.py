@@ -29,7 +29,7 @@ SLOW_SERVER = {"service": "compute", "method": "POST", "path": "/servers", "effe
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), speed=20) as demo:
         yield demo
 
 
