@@ -138,6 +138,18 @@ def test_a_site_that_cannot_be_reached_or_is_in_use_is_refused(demo):
     assert sorted(site.name for site in demo.protector(ADMIN).sites()) == ["site-a", "site-b"]
 
 
+def test_a_forced_sync_of_what_agrees_changes_nothing(demo):
+    line = "protection-group sync-force prod-web-app"
+    before = demo.protector().get_protection_group(demo["PG_ID"]).version
+    for status in changed(demo, [f"{line} -f json", f"{line} --from {demo['SITE_A_SITE_ID']} -f json"]):
+        assert (status["status"], status["local_version"], status["remote_version"]) == ("IN SYNC", before, before)
+    [table, by_name] = demo.batch([f"protector {line}", f"protector {line} --from site-a"])
+    assert "| IN SYNC " in table["out"]
+    # A tenant may not read the list of sites, so a name cannot be looked up for them.
+    assert by_name["code"] == 1
+    assert "give the id of site-a" in by_name["err"]
+
+
 def test_sync_with_wait(demo):
     done = demo.run("openstack protector protection-group sync prod-web-app --wait -f json")
     assert done.returncode == 0, done.stderr
