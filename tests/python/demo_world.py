@@ -9,13 +9,22 @@ import os
 import pathlib
 import shlex
 import signal
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 
+# The documentation's names, as the demo's networks and flavors have them.
+MAPPINGS = (
+    "--network-mapping aaa11111-net-primary-web=bbb22222-net-secondary-web "
+    "--network-mapping aaa11111-net-primary-db=bbb22222-net-secondary-db --flavor-mapping m1.large=m2.large"
+)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PROTECTOR_BIN", ROOT / "target" / "release" / "protector"))
 PATIENCE = 300
+# An environment with tests/python/requirements-debian12.txt and our package; scripts/install makes it.
+DEBIAN12 = pathlib.Path(os.environ.get("PROTECTOR_VENV_DEBIAN12", ROOT / "target" / "pyvenv-debian12"))
 
 
 class Demo:
@@ -70,6 +79,23 @@ class Demo:
         """What `openstack` says as JSON; ``words`` as one would type them."""
         return json.loads(self.bash(f"openstack {words} -f json", cloud))
 
+    def sim(self, letter, door, body=None, method="POST", of="CLOUD"):
+        """The simulator's own door at a site: ``faults``, ``partition``; ``of`` its cloud or its ARRAY."""
+        context = ssl.create_default_context(cafile=self["ARRAY_CA"]) if of == "ARRAY" else None
+        request = urllib.request.Request(
+            f"{self[f'SITE_{letter}_{of}_URL']}/_sim/{door}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=10, context=context) as response:
+            return response.status
+
+    def sync(self, cloud="site-a"):
+        """A recovery point that holds all members: what drills and unplanned failovers start from."""
+        protector = self.protector(cloud)
+        return protector.wait_for_operation(protector.sync_volumes(self["PG_ID"]).id, timeout=60, interval=0.2)
+
     def batch(self, lines, cloud="site-a"):
         """Runs many `openstack` lines in one process; answers line, code, out and err of each."""
         script = pathlib.Path(__file__).with_name("openstack_batch.py")
@@ -78,7 +104,7 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running_demo(folder, *arguments, speed=20):
+def running_demo(folder, *arguments, speed=60):
     """The demo with protection in place and nothing failed over."""
     assert BIN.exists(), f"{BIN} is not there; build it, or name another with PROTECTOR_BIN"
     env_file, log = folder / "demo.env", folder / "demo.log"

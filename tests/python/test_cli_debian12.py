@@ -1,43 +1,42 @@
 """The plugin in the OpenStackClient of Debian 12 (6.0.0), beside the newest that the other tests use.
 
-PROTECTOR_VENV_DEBIAN12 names an environment with tests/python/requirements-debian12.txt and our package; scripts/install
-makes it at target/pyvenv-debian12.
+The founding document's commands run with both in test_cli_transcript.py, completion in test_cli_completion.py.
 """
 
 import json
-import os
-import pathlib
 
 import pytest
-from demo_world import ROOT, running_demo
-
-VENV = pathlib.Path(os.environ.get("PROTECTOR_VENV_DEBIAN12", ROOT / "target" / "pyvenv-debian12"))
-MAPPINGS = (
-    "--network-mapping aaa11111-net-primary-web=bbb22222-net-secondary-web "
-    "--network-mapping aaa11111-net-primary-db=bbb22222-net-secondary-db --flavor-mapping m1.large=m2.large"
-)
+from cli_looks import LOOKS, judge, look
+from demo_world import DEBIAN12, MAPPINGS, running_demo
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    assert (VENV / "bin" / "openstack").exists(), f"{VENV} is not there; scripts/install makes it"
+    assert (DEBIAN12 / "bin" / "openstack").exists(), f"{DEBIAN12} is not there; scripts/install makes it"
     with running_demo(tmp_path_factory.mktemp("demo")) as demo:
-        demo.bin = VENV / "bin"
+        demo.bin = DEBIAN12 / "bin"
+        demo.sync()
         yield demo
+
+
+@pytest.fixture(scope="module")
+def looks(demo):
+    return look(demo)
 
 
 def test_it_is_the_old_one(demo):
     assert demo.bash("openstack --version").split() == ["openstack", "6.0.0"]
 
 
-def test_looking(demo):
-    lines = ["list", "show prod-web-app", "health prod-web-app", "sync-status prod-web-app"]
-    answers = demo.batch([f"protector protection-group {line} -f json" for line in lines])
-    listed, shown, health, sync = (json.loads(answer["out"]) for answer in answers)
-    assert (listed[0]["Name"], shown["name"], shown["status"]) == ("prod-web-app", "prod-web-app", "active")
-    assert (health["sync_status"], sync["status"]) == ("IN SYNC", "IN SYNC")
-    [table] = demo.batch(["protector member list prod-web-app"])
-    assert "| web-1 " in table["out"]
+@pytest.mark.parametrize(("command", "names"), [row[1:] for row in LOOKS], ids=[row[1] for row in LOOKS])
+def test_what_looks_is_a_table_for_people_and_json_for_programs(looks, command, names):
+    judge(looks[command], names)
+
+
+def test_what_is_not_known_is_empty_in_a_shell(demo):
+    line = "protector protection-group show prod-web-app -c quarantine -f"
+    value, shell = demo.batch([f"{line} value", f"{line} shell"])
+    assert (value["out"], shell["out"]) == ("\n", 'quarantine=""\n')
 
 
 def test_errors_in_words(demo):
@@ -45,6 +44,17 @@ def test_errors_in_words(demo):
     assert done.returncode == 1
     assert "there are: prod-web-app" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_no_secrets(demo):
+    done = demo.run(
+        "openstack --debug protector policy set prod-web-app --rpo-minutes 20 --secondary-fa-api-token s3cret-too",
+        PROTECTOR_PRIMARY_FA_API_TOKEN="s3cret-one",
+    )
+    assert done.returncode == 1, "the arrays do not know these tokens"
+    assert '"primary_fa_api_token": "***"' in done.stderr
+    for secret in ("s3cret-one", "s3cret-too", "app-password"):
+        assert secret not in done.stderr
 
 
 def test_a_failover_that_is_waited_for(demo):

@@ -45,6 +45,19 @@ def password_login(auth_url, **changes):
     return {**login, **changes}
 
 
+def test_no_cloud_at_all(demo):
+    assert "OS_CLOUD or --os-cloud" in refused(demo, f"unset OS_CLOUD OS_CLIENT_CONFIG_FILE; cd /; {LIST}")
+
+
+def test_a_cloud_that_is_not_there(demo):
+    assert "no-such-cloud" in refused(demo, LIST, "no-such-cloud")
+
+
+def test_a_project_in_which_the_user_has_no_role(demo):
+    said = refused(demo, f"openstack --os-project-name service {LIST.removeprefix('openstack')}")
+    assert "the user has no role in the project" in said
+
+
 def test_a_wrong_password(demo):
     login = password_login(demo["SITE_A_AUTH_URL"], OS_PASSWORD="wrong-p4ss")
     said = refused(demo, f"unset OS_CLOUD; {LIST}", **login)

@@ -100,3 +100,22 @@ def test_the_play(demo, tmp_path):
     assert re.search(r"ok=6 +changed=2 .*failed=0", done.stdout), done.stdout
     assert len(drills(demo)) == before + 1
     nothing_is_left(demo)
+
+
+def test_the_samples_of_the_sdk(demo):
+    page = ROOT / "python" / "python-protectorclient" / "docs" / "sdk.md"
+    first, second = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
+    before = len(drills(demo))
+    script = (
+        f"{first}\n"
+        "assert protector.get_operation(drill.id).status == 'completed'\n"
+        "protector.wait_for_operation(protector.test_cleanup(group.id).id)\n"
+        "import openstack\n"
+        "connection = openstack.connect(cloud='site-a')\n"
+        f"{second.replace('connection.disaster_recovery', 'groups = connection.disaster_recovery')}\n"
+        "print([group.name for group in groups])\n"
+    )
+    (demo.env_file.parent / "sample.py").write_text(script)
+    assert demo.bash(f"python {demo.env_file.parent}/sample.py") == "['prod-web-app']\n"
+    assert len(drills(demo)) == before + 1
+    nothing_is_left(demo)

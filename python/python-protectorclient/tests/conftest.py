@@ -86,6 +86,7 @@ def api():
     fake.get_protection_group.return_value = group()
     fake.members.return_value = [sdk.Member(id="m-1", name="web-1", flavor="m1.large")]
     fake.act.return_value = operation()
+    fake.act_at_once.return_value = (group(), [])
     fake.get_operation.return_value = operation(status="completed", progress=100)
     fake.events.return_value = []
     fake.plan.return_value = plan()

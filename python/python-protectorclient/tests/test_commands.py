@@ -52,9 +52,7 @@ MAPPINGS = {"network_mapping": {"net-a": "net-b", "db-a": "db-b"}, "flavor_mappi
         ),
         (ways_out.Abandon, ["--reason", "r"], "abandon", {"reason": "r"}),
         (ways_out.Takeover, [], "takeover", {"force": True}),
-        (ways_out.ReleaseQuarantine, [], "release_quarantine", {}),
-        (ways_out.ResetStatus, ["--status", "active"], "reset_status", {"status": "active"}),
-        (ways_out.ResetStatus, ["--status", "active", "--force"], "reset_status", {"status": "active", "force": True}),
+        (ways_out.Takeover, ["--operation", "op-7"], "takeover", {"force": True, "operation_id": "op-7"}),
     ],
 )
 def test_actions_send_what_the_documentation_shows(run, api, command, line, key, parameters):
@@ -66,6 +64,38 @@ def test_actions_send_what_the_documentation_shows(run, api, command, line, key,
     sent = {name: value for name, value in call.kwargs.items() if value is not None}
     assert sent.pop("idempotency_key")
     assert (call.args, sent) == (("group-id", key), parameters)
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "key", "parameters"),
+    [
+        (ways_out.ReleaseQuarantine, [], "release_quarantine", {}),
+        (ways_out.ResetStatus, [], "reset_status", {}),
+        (ways_out.ResetStatus, ["--status", "active", "--force"], "reset_status", {"status": "active", "force": True}),
+    ],
+)
+def test_what_is_done_at_once_shows_the_group_and_its_warnings(
+    run, connect, api, requests_mock, capsys, command, line, key, parameters
+):
+    path = f"{conftest.URL}/v1/{conftest.PROJECT}/protection-groups/group-id/action"
+    answer = {"protection_group": {"id": "group-id", "status": "active"}, "warnings": ["look twice"]}
+    requests_mock.post(path, json=answer)
+    api.act_at_once = connect().act_at_once
+    code, shown = run(command, ["prod-web-app", *line])
+    assert (code, dict(zip(shown["columns"], shown["data"]))["status"]) == (0, "active")
+    assert requests_mock.last_request.json() == {key: parameters}
+    assert requests_mock.last_request.headers["Idempotency-Key"]
+    assert "Warning: look twice" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(command, ["prod-web-app", "--wait"])
+
+
+def test_the_plan_of_a_retry_is_shown_only_when_asked_for(run, api):
+    run(ways_out.Retry, ["g"])
+    api.plan.assert_not_called()
+    run(ways_out.Retry, ["g", "--plan-only", "--operation", "op-7"])
+    api.plan.assert_called_once_with("group-id", "retry", operation_id="op-7")
+    assert api.act.call_count == 1
 
 
 def test_a_repeated_command_may_bring_its_own_key(run, api):
@@ -127,6 +157,15 @@ def test_without_wait_a_running_operation_is_a_success(run):
     assert run(moves.Sync, ["g"])[0] == 0
 
 
+def test_a_decision_is_waited_for_from_where_the_operation_began_to_wait(run, api):
+    waits = conftest.operation(status="needs_attention")
+    api.act.return_value = waits
+    api.events.side_effect = [[conftest.event(5, "parked", None)], [conftest.event(5, "parked", None)], [], []]
+    api.get_operation.side_effect = [waits, conftest.operation(status="completed")]
+    assert run(ways_out.Retry, ["g", "--operation", "op-1", "--wait"])[0] == 0
+    assert api.events.call_args_list[0].args == ("op-1",)
+
+
 def test_an_interrupted_wait_says_how_to_go_on(run, api, capsys, monkeypatch):
     def interrupted(seconds):
         raise KeyboardInterrupt
@@ -143,6 +182,20 @@ def test_warnings_are_told(run, api, capsys):
     api.act.return_value = conftest.operation(warnings=["primary servers are stopped"])
     run(moves.TestFailover, ["g"])
     assert "primary servers are stopped" in capsys.readouterr().err
+
+
+def test_the_end_of_a_watch_fits_on_a_screen_and_programs_get_all_of_it(run, api):
+    servers = {f"old-{number}": f"new-{number}" for number in range(50)}
+    result = {"instances_created": 50, "servers": servers, "recovery_point": {"name": "p.3", "volumes": ["v"] * 50}}
+    api.get_operation.return_value = conftest.operation(status="completed", result_data=result)
+    for command, line in ((operation.WatchOperation, ["op-1"]), (moves.Sync, ["g", "--wait"])):
+        shown = run(command, line)[1]
+        cell = dict(zip(shown["columns"], shown["data"]))["result_data"]
+        assert cell.machine_readable() == result
+        text = cell.human_readable().splitlines()
+        assert text == ["instances_created: 50", "servers: 50", "recovery_point: p.3", "(whole: operation show)"]
+    shown = run(operation.ShowOperation, ["op-1"])[1]
+    assert "old-49: new-49" in dict(zip(shown["columns"], shown["data"]))["result_data"].human_readable()
 
 
 def test_stages_keep_their_order(run, api):
@@ -165,6 +218,10 @@ def test_the_journal_can_be_narrowed_to_a_member(run, api):
     api.events.return_value = [conftest.event(1, "started", "m0.create"), conftest.event(2, "done", "x", member=None)]
     shown = run(operation.ListOperationEvent, ["op-1", "--member", "web-1"])[1]
     assert [row[0] for row in shown["data"]] == [1]
+    api.find_member.return_value = sdk.Member(name="web-1")
+    shown = run(operation.ListOperationEvent, ["op-1", "--member", conftest.GROUP_ID])[1]
+    assert [row[0] for row in shown["data"]] == [1]
+    api.find_member.assert_called_once_with("group-id", conftest.GROUP_ID)
 
 
 def test_the_journal_is_followed_to_its_end(run, api, capsys):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import argparse
 import pathlib
 from unittest import mock
 
@@ -63,6 +64,16 @@ def test_every_reason_is_told_and_each_next_step_once():
     assert text.count("Next:") == 1
 
 
+def test_the_next_step_can_be_copied():
+    operation = "op-01a218cb-c629-7048-aa31-811cb8e41d77"
+    args = argparse.Namespace(group="prod web")
+    busy = error(409, {"code": "protection_group.busy", "detail": f"{operation} holds it"})
+    assert f"operation watch {operation} follows" in explain.explain(busy, args=args)
+    wrong = error(409, {"code": "protection_group.wrong_state", "detail": "no"})
+    assert "protection-group show 'prod web' and" in explain.explain(wrong, args=args)
+    assert "protection-group show <group> and" in explain.explain(wrong)
+
+
 def test_a_code_of_the_future_links_to_its_page():
     entry = {"code": "new.code", "detail": "oh", "links": [{"rel": "help", "href": "https://help"}]}
     assert explain.explain(error(409, entry)).endswith("More: https://help")
@@ -78,6 +89,7 @@ def test_a_wrong_project_is_thought_of():
 def test_an_expired_token_is_told_in_words():
     text = explain.explain(ksa.Unauthorized("The request you have made requires authentication."))
     assert "expired" in text
+    assert "no role in the project" in text
     assert "Next:" in text
     assert "get a new token" in explain.explain(error(401, {"code": "auth.unauthenticated", "detail": "no"}))
 
@@ -87,6 +99,17 @@ def test_a_site_that_does_not_answer_is_told_in_words(kind):
     text = explain.explain(kind("Unable to establish connection"), mock.Mock(root="http://site-a:8788"))
     assert text.startswith("Protector at http://site-a:8788 does not answer")
     assert "--os-cloud" in text
+
+
+def test_a_keystone_that_is_down_is_told_in_words():
+    failure = (
+        "Failed to discover available identity versions when contacting http://site-a:5000/v3. Attempting to parse "
+        "version from URL.: Unable to establish connection to http://site-a:5000/v3: HTTPConnectionPool(host='site-a', "
+        'port=5000): Max retries exceeded (Caused by NewConnectionError("...: [Errno 111] Connection refused"))'
+    )
+    first, following = explain.explain(ksa.DiscoveryFailure(failure)).splitlines()
+    assert first == "Keystone at http://site-a:5000/v3 does not answer: Connection refused"
+    assert "--os-cloud" in following
 
 
 def test_an_answer_of_something_else_is_not_taken_for_ours():

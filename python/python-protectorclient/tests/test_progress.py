@@ -69,6 +69,19 @@ def test_of_many_servers_those_in_trouble_are_shown():
     assert "No valid host" in text
     assert re.search(r"and 8\d servers more: .*waiting", text)
 
+    assert "    and 8" in text, "below the servers"
+
+
+def test_servers_are_in_the_order_of_their_numbers():
+    shown = view.View("x", ["web-10", "web-2", "db", "web-1"])
+    assert list(shown.servers) == ["db", "web-1", "web-2", "web-10"]
+
+
+def test_the_last_seconds_are_not_counted():
+    shown = a_view()
+    shown.take_operation(operation(progress=98, status="running", stages=STAGES), 20.0)
+    assert "almost done" in "\n".join(render.lines(shown, render.style(False, False), 79, 24))
+
 
 def test_the_end_has_no_eta_and_says_how_long_it_took():
     shown = a_view()
@@ -172,6 +185,24 @@ def test_the_journal_is_read_on_from_the_last_entry(api):
     api.events.side_effect = [[event(4, "started", "m0.stop")], [], []]
     follower(api, NoTerminal()).follow(operation())
     assert [call.kwargs["after"] for call in api.events.call_args_list] == [None, 4, 4]
+
+
+def test_a_decision_is_waited_for_until_it_was_taken_up(api):
+    waits = operation(status="needs_attention", error_message="before")
+    again = operation(status="needs_attention", error_message="after")
+    # Taken up at the third look, where the record is older than the journal.
+    api.get_operation.side_effect = [waits, waits, again]
+    parked = [event(79, "parked", None), event(80, "asked", None, member=None)]
+    api.events.side_effect = [parked, [], [event(90, "parked", None)], []]
+    ended = follower(api, NoTerminal()).follow(waits, parked=79)
+    assert ended.error_message == "after"
+    assert api.get_operation.call_count == 3
+
+
+def test_an_operation_that_waits_is_not_watched_any_further(api):
+    api.events.return_value = [event(79, "parked", None)]
+    follower(api, NoTerminal()).follow(operation(status="needs_attention"))
+    api.get_operation.assert_not_called()
 
 
 def test_waiting_has_an_end_when_told(api):

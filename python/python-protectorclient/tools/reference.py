@@ -15,9 +15,12 @@ import re
 import sys
 from collections.abc import Iterator
 
-from protectorclient import exceptions, sdk
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# The pages are about the source beside them, not about whatever is installed.
+sys.path.insert(0, str(ROOT))
+
+from protectorclient import exceptions, sdk  # noqa: E402
+
 ENTRY = re.compile(r'^"protector_([^"]+)" = "([^:"]+):([^"]+)"$', re.M)
 # What cliff adds to every command to shape its output.
 FORMATTING = {"output formatters", "table formatter", "json formatter", "value formatter", "csv formatter"}

@@ -10,6 +10,7 @@ from typing import Any
 from protectorclient import exceptions
 from protectorclient.sdk._group_calls import group_path
 from protectorclient.sdk.api import Api, quote
+from protectorclient.sdk.groups import ProtectionGroup
 from protectorclient.sdk.operations import Event, Operation, Plan
 
 
@@ -25,6 +26,15 @@ class OperationCalls(Api):
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         body = {action: _given(parameters)}
         return self.one(Operation, "POST", group_path(group_id, "action"), body=body, headers=headers)
+
+    def act_at_once(
+        self, group_id: str, action: str, idempotency_key: str | None = None, **parameters: Any
+    ) -> tuple[ProtectionGroup, list[str]]:
+        """Runs ``reset_status`` or ``release_quarantine``, done when it answers; gives group and warnings (1.3)."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        path = group_path(group_id, "action")
+        answer = self.call("POST", path, body={action: _given(parameters)}, headers=headers)
+        return self.make(ProtectionGroup, answer["protection_group"]), list(answer.get("warnings") or ())
 
     def plan(self, group_id: str, action: str, **parameters: Any) -> Plan:
         """What an action would do; nothing is touched (1.3)."""

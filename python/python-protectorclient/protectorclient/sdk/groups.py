@@ -116,6 +116,8 @@ class Member(ProtectorResource):
     """In device order; the first is the root disk."""
     ports: list[dict[str, Any]] = resource.Body("ports", type=list)
     """In interface order."""
+    abandoned: dict[str, Any] | None = resource.Body("abandoned")
+    """Given up after a partial failover: at, by, operation_id and reason (1.3)."""
     observed_at: str = resource.Body("observed_at")
     """When all this was last read from the cloud."""
 
@@ -179,12 +181,20 @@ class RecoveryPoint(ProtectorResource):
     """Name on the target array; a failover or drill may ask for it."""
     created_at: str = resource.Body("created_at")
     """The data is as of then."""
+    age_seconds: int = resource.Body("age_seconds")
+    """How old the data is: what a failover to it would lose now."""
+    usable: bool = resource.Body("usable")
+    """Complete, with every volume of the group: a failover or drill may name it."""
+    reason: str | None = resource.Body("reason")
+    """Why it is not usable."""
     completed_at: str | None = resource.Body("completed_at")
-    """When its transfer was complete; ``None``: in flight, not usable."""
+    """When its transfer was complete; ``None``: in flight."""
     progress: int = resource.Body("progress")
     """Transfer, 0 to 100."""
     volume_count: int = resource.Body("volume_count")
     """Volumes in it."""
+    size_gib: int = resource.Body("size_gib")
+    """Size of the group's volumes in it."""
 
 
 class SyncStatus(ProtectorResource):
@@ -229,6 +239,8 @@ class GroupHealth(ProtectorResource):
     """Whether that is within the RPO target (1.2)."""
     link: dict[str, Any] | None = resource.Body("link")
     """Link between the arrays: name, status, observed_at, reason (1.2)."""
+    delegation: list[dict[str, Any]] | None = resource.Body("delegation", type=list)
+    """In whose name Protector acts, per site: site_id, acts_as, user_name, reason, observed_at (1.3)."""
     observed_at: str = resource.Body("observed_at")
     """When."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from keystoneauth1 import exceptions as ksa
 from openstack import exceptions as sdk
@@ -13,11 +13,16 @@ from openstack import exceptions as sdk
 from protectorclient import exceptions
 from protectorclient.osc.progress import display
 from protectorclient.osc.progress.view import View
-from protectorclient.sdk import Operation, Proxy
+from protectorclient.sdk import Event, Operation, Proxy
 
 _NO_ANSWER = (ksa.ConnectionError, ksa.RetriableConnectionFailure)
 #: A service that restarts, or a network that hiccups, does not end the wait.
 PATIENCE = 120.0
+
+
+def parking(events: Iterable[Event]) -> int:
+    """The last entry with which an operation began to wait for a person; 0: none."""
+    return max((event.seq for event in events if event.event == "parked"), default=0)
 
 
 class Interrupted(Exception):
@@ -40,9 +45,20 @@ class Follower:
         self._clock = clock
         self._after: int | None = None
         self._has_events = True
+        self._parked = 0
 
-    def follow(self, operation: Operation, interval: float | None = None, timeout: float | None = None) -> Operation:
-        """The operation when it has ended or waits for a person. Raises ``WaitTimeout``, ``Interrupted``."""
+    def follow(
+        self,
+        operation: Operation,
+        interval: float | None = None,
+        timeout: float | None = None,
+        parked: int | None = None,
+    ) -> Operation:
+        """The operation when it has ended or waits for a person. Raises ``WaitTimeout``, ``Interrupted``.
+
+        ``parked``: the entry of its journal with which it began to wait before a person decided. The decision is taken
+        up a moment after it is accepted, and until then the record says that it waits still.
+        """
         view = View(*self._heading(operation))
         begun = self._clock()
         try:
@@ -50,8 +66,14 @@ class Follower:
                 view.take_operation(operation, self._clock() - begun)
                 self._read_events(view, operation.id)
                 view.take_operation(operation, self._clock() - begun)
-                if operation.is_stopped:
+                if operation.is_over or (operation.is_stopped and parked is None):
                     return operation
+                if operation.is_stopped and self._waits_again(parked or 0):
+                    # Read again: the record is older than the journal.
+                    operation = self._look(view, operation)
+                    view.take_operation(operation, self._clock() - begun)
+                    if operation.is_stopped:
+                        return operation
                 self._screen.update(view)
                 if timeout is not None and self._clock() - begun >= timeout:
                     raise exceptions.WaitTimeout(
@@ -68,6 +90,9 @@ class Follower:
             ) from None
         finally:
             self._screen.close(view)
+
+    def _waits_again(self, parked: int) -> bool:
+        return not self._has_events or self._parked > parked
 
     def _heading(self, operation: Operation) -> tuple[str, list[str]]:
         kind = operation.operation_type.replace("_", " ")
@@ -108,5 +133,6 @@ class Follower:
         except _NO_ANSWER:
             return
         view.take_events(events)
+        self._parked = parking(events) or self._parked
         if events:
             self._after = events[-1].seq

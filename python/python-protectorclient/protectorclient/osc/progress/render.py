@@ -10,6 +10,8 @@ from protectorclient.osc.progress.view import DONE, FAILED, RUNNING, WAITING, Se
 
 WIDE = 120
 _NAME_WIDTH = 24
+# Seconds; a forecast of less than this is no better than a word.
+_MOMENT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,8 @@ def _head(view: View, look: Style, width: int) -> list[str]:
     status = operation.status.replace("_", " ")
     times = f"{words.duration(view.elapsed)} elapsed"
     if view.remaining is not None:
-        times += f", about {words.duration(view.remaining)} left"
+        left = view.remaining
+        times += f", about {words.duration(left)} left" if left >= _MOMENT else ", almost done"
     elif operation.is_stopped:
         times = f"after {words.duration(view.elapsed)}"
     tail = f" {operation.progress:3d}%  {status}  {times}"
@@ -126,13 +129,16 @@ def _server_lines(servers: list[Server], look: Style, width: int, room: int) -> 
         return []
     # Whoever is in trouble or at work is worth a line; the rest is counted.
     order = {FAILED: 0, RUNNING: 1, WAITING: 2, DONE: 3}
-    ranked = sorted(servers, key=lambda server: (order[server.state], server.name))
+    ranked = sorted(servers, key=lambda server: (order[server.state], words.natural(server.name)))
     shown, rest = ranked[: room - 1], ranked[room - 1 :]
     tally = [(state, sum(server.state == state for server in rest)) for state in (FAILED, RUNNING, WAITING, DONE)]
     counted = ", ".join(f"{number} {state}" for state, number in tally if number)
     return [
-        *(_server_text(server, look, width, size) for server in sorted(shown, key=lambda server: server.name)),
-        look.cut(f"    and {words.count(len(rest), 'server')} more: {counted}", width),
+        *(
+            _server_text(server, look, width, size)
+            for server in sorted(shown, key=lambda server: words.natural(server.name))
+        ),
+        "    " + look.cut(f"and {words.count(len(rest), 'server')} more: {counted}", width - 4),
     ]
 
 

@@ -20,7 +20,7 @@ _STATE_OF_EVENT = {
     "undo_failed": FAILED,
 }
 # When one of these is done and nothing more runs, the server is where it should be.
-_LAST_STEPS = frozenset({"arrive", "create", "power", "restart", "retire", "start", "verify"})
+_LAST_STEPS = frozenset({"arrive", "create", "finish", "power", "restart", "retire", "start", "verify"})
 
 
 @dataclasses.dataclass
@@ -51,7 +51,7 @@ class View:
         self.operation: Operation | None = None
         self.elapsed = 0.0
         self.note: str | None = None
-        self.servers = {name: Server(name) for name in sorted(members)}
+        self.servers = {name: Server(name) for name in sorted(members, key=words.natural)}
         self._head_start: float | None = None
         self._open: dict[str, set[str]] = {}
 

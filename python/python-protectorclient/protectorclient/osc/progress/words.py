@@ -10,10 +10,13 @@ import re
 _STEPS: dict[str, tuple[str, str]] = {
     "arrive": ("waiting for the server", "server is up"),
     "clone": ("cloning a volume on the array", "volume cloned"),
+    "connect": ("reconnecting its volumes", "volumes reconnected"),
     "content": ("putting the new data into a volume", "data is back in its volume"),
     "create": ("creating the server", "server is up"),
     "delete": ("deleting", "deleted"),
     "dress": ("setting volume metadata", "volume metadata set"),
+    "fill": ("copying a security group's rules", "security group's rules copied"),
+    "finish": ("completing the server", "server is up"),
     "fence": ("disconnecting its volumes", "volumes disconnected"),
     "free": ("freeing a port of the original", "port freed"),
     "left_out": ("left out", "left out"),
@@ -25,6 +28,7 @@ _STEPS: dict[str, tuple[str, str]] = {
     "record": ("recording array connections", "connections recorded"),
     "restart": ("starting the stopped server again", "server is up"),
     "retire": ("removing the server at the other site", "server at the other site removed"),
+    "secure": ("keeping the old content of a volume", "old content kept"),
     "start": ("starting the server", "server started"),
     "stop": ("stopping the source server", "source stopped"),
     "unfence": ("reconnecting its volumes", "volumes reconnected"),
@@ -39,6 +43,11 @@ def kind_of(step: str) -> str:
     """``clone`` of the step ``m1.clone0``."""
     match = _STEP.match(step)
     return match.group(1) if match else step
+
+
+def has_words(step: str) -> bool:
+    """Whether a step is told by more than its name."""
+    return kind_of(step) in _STEPS
 
 
 def phrase(step: str, event: str, message: str) -> str:
@@ -91,6 +100,11 @@ def between(earlier: str, later: str) -> float | None:
     """Seconds between two times of the API; both are of the service's clock, never of this machine's."""
     first, second = moment(earlier), moment(later)
     return None if first is None or second is None else (second - first).total_seconds()
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """A key by which ``web-2`` comes before ``web-10``."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def count(number: int, thing: str) -> str:

@@ -5,34 +5,42 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from osc_lib import exceptions as osc
 
+from protectorclient.exceptions import ApiError
 from protectorclient.osc.progress import follow
 from protectorclient.osc.v1 import base, caution, names, options, output
 from protectorclient.sdk import Operation, ProtectionGroup
 
 
-def finish(command: Action, operation: Operation, args: argparse.Namespace) -> output.Shown:
+def finish(command: Action, operation: Operation, args: argparse.Namespace, parked: int | None = None) -> output.Shown:
     """Shows the record, waiting if asked to: the exit code is then 0 only if the operation ended as it should."""
-    for warning in operation.warnings or ():
-        base.tell(f"Warning: {warning}")
+    _warn(operation.warnings or ())
     if args.wait:
-        operation = watch(command, operation, timeout=args.timeout, goals=command.goals)
-    return output.operation(operation)
+        operation = watch(command, operation, timeout=args.timeout, goals=command.goals, parked=parked)
+    return output.operation(operation, brief=args.wait)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        base.tell(f"Warning: {warning}")
 
 
 def watch(
     command: base.ShowOne,
     operation: Operation,
+    *,
     interval: float | None = None,
     timeout: float | None = None,
     goals: tuple[str, ...] = ("completed",),
+    parked: int | None = None,
 ) -> Operation:
     """Follows an operation to its end; the command fails if that is not a good one."""
     try:
-        operation = follow.Follower(command.client).follow(operation, interval, timeout)
+        operation = follow.Follower(command.client).follow(operation, interval, timeout, parked)
     except follow.Interrupted as interruption:
         base.tell(str(interruption))
         raise SystemExit(130) from None
@@ -62,6 +70,8 @@ class Action(base.ShowOne):
     #: Takes a named recovery point and the like: failovers and drills.
     takes_point: ClassVar[bool] = False
     takes_operation: ClassVar[bool] = False
+    #: Done when the service answers, with the group as it is then: nothing to wait for.
+    at_once: ClassVar[bool] = False
     #: How the operation is to end for a wait to be a success.
     goals: ClassVar[tuple[str, ...]] = ("completed",)
 
@@ -89,7 +99,7 @@ class Action(base.ShowOne):
                 metavar="<operation>",
                 help="The operation that is meant (id); default: the current one, else the last",
             )
-        if self.action in caution.PLANNED:
+        if self.action in caution.PLANNABLE:
             parser.add_argument("--plan-only", action="store_true", help="Show the plan and do nothing")
             parser.add_argument(
                 "--plan-hash",
@@ -101,10 +111,11 @@ class Action(base.ShowOne):
             metavar="<key>",
             help="The same key and parameters within 24 hours give the same operation, whoever repeats the command",
         )
-        parser.add_argument(
-            "--wait", action="store_true", help="Wait until the operation has ended, and show how it goes"
-        )
-        options.add_timeout(parser)
+        if not self.at_once:
+            parser.add_argument(
+                "--wait", action="store_true", help="Wait until the operation has ended, and show how it goes"
+            )
+            options.add_timeout(parser)
         options.add_yes(parser)
         return parser
 
@@ -134,7 +145,7 @@ class Action(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
         parameters = self.parameters(parsed_args)
         group = self.client.find_protection_group(parsed_args.group)
-        planned = self.action in caution.PLANNED
+        planned = self.action in caution.PLANNABLE
         if planned and parsed_args.plan_only:
             plan = caution.plan_or_none(self.client, group, self.action, parameters)
             if plan is None:
@@ -149,5 +160,20 @@ class Action(base.ShowOne):
             parameters["plan_hash"] = outlook.plan.hash
         # A key of our own: a lost answer is asked for again, and not a second operation started.
         key = parsed_args.idempotency_key or str(uuid.uuid4())
+        if self.at_once:
+            changed, warnings = self.client.act_at_once(group.id, self.action, idempotency_key=key, **parameters)
+            _warn(warnings)
+            return output.show(changed)
+        parked = self._parked(group, parsed_args) if self.takes_operation and parsed_args.wait else None
         operation = self.client.act(group.id, self.action, idempotency_key=key, **parameters)
-        return finish(self, operation, parsed_args)
+        return finish(self, operation, parsed_args, parked)
+
+    def _parked(self, group: ProtectionGroup, args: argparse.Namespace) -> int | None:
+        meant = args.operation or group.current_operation_id
+        if not meant:
+            return None
+        try:
+            return follow.parking(self.client.events(meant))
+        except ApiError:
+            # No journal, or no such operation: the action itself will tell.
+            return None

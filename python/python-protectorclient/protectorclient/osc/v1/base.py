@@ -7,14 +7,19 @@ import argparse
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from osc_lib.command import command
 
-from protectorclient.osc.v1 import explain
+from protectorclient.osc.v1 import explain, output
 
 if TYPE_CHECKING:
     from protectorclient.sdk import Proxy
+
+
+# Formats of cliff's that would print a missing value as the word None, which a script's test takes for something.
+_WITHOUT_NULL = frozenset({"csv", "shell", "value"})
 
 
 class Base(command.Command):
@@ -39,7 +44,7 @@ class Base(command.Command):
             self.app.prepare_to_run_command(self)
             result = super().run(parsed_args)
         except Exception as error:
-            raise explain.as_command_error(error, self._client) from error
+            raise explain.as_command_error(error, self._client, parsed_args) from error
         return self.exit_code or result
 
     def fail(self, message: str) -> None:
@@ -55,9 +60,23 @@ class Command(Base):
 class ShowOne(Base, command.ShowOne):
     """A command that shows one thing."""
 
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> int:
+        return super().produce_output(parsed_args, column_names, _for_shells(parsed_args, data))
+
 
 class Lister(Base, command.Lister):
     """A command that shows a table."""
+
+    def produce_output(self, parsed_args: argparse.Namespace, column_names: Any, data: Any) -> int:
+        rows = [_for_shells(parsed_args, row) for row in data]
+        return super().produce_output(parsed_args, column_names, rows)
+
+
+def _for_shells(parsed_args: argparse.Namespace, cells: Iterable[Any]) -> tuple[Any, ...]:
+    """Cells as the format wants them: where there is no ``null``, what is not known is empty and not the word None."""
+    if parsed_args.formatter not in _WITHOUT_NULL:
+        return tuple(cells)
+    return tuple("" if isinstance(cell, output.Text) and cell.is_missing else cell for cell in cells)
 
 
 def tell(text: str) -> None:

@@ -18,6 +18,8 @@ from protectorclient.sdk import Plan, ProtectionGroup, Proxy
 
 #: Actions that have a plan.
 PLANNED = ("failover", "failback", "test_failover", "test_cleanup", "sync_volumes", "reprotect")
+#: Those whose plan can be asked for; that of a retry is not told before each, since only some retries make a new one.
+PLANNABLE = (*PLANNED, "retry")
 _SHOWN_SERVERS = 20
 
 

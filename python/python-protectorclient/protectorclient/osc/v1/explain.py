@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+import shlex
 from typing import Any
 
 from keystoneauth1 import exceptions as ksa
+from openstack import exceptions as sdk
 from osc_lib import exceptions as osc
 
 from protectorclient import exceptions
@@ -20,6 +24,7 @@ NEXT: dict[str, str] = {
     "mapping.missing": "add --network-mapping or --flavor-mapping <source>=<target>, or a standing one with "
     "openstack protector protection-group set",
     "member.not_ready": "openstack protector protection-group health <group> tells it per member",
+    "operation.plan_changed": "--plan-only shows the plan as it is now; give its hash, or none",
     "operation.plan_refused": "mend what is named; --plan-only checks again without starting anything",
     "protection_group.busy": "openstack protector operation watch <operation> follows what is running",
     "protection_group.no_members": "openstack protector member add <group> <server>",
@@ -42,20 +47,38 @@ NEXT: dict[str, str] = {
 }
 
 
-def explain(error: Exception, client: Any = None) -> str:
-    """The words for an exception; ``client`` adds where and as whom, if it is known."""
+_UNREACHABLE = (ksa.ConnectionError, ksa.RetriableConnectionFailure)
+#: Of what happens before the service is asked: exceptions, what stands before their own words, and what to do next.
+_LOGIN: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, str], ...] = (
+    (
+        ksa.Unauthorized,
+        "Keystone does not accept these credentials: ",
+        "a token may have expired or been revoked, a password changed, or the user has no role in the project that is "
+        "asked for (OS_PROJECT_NAME); get a new token, or check the entry of clouds.yaml "
+        "(openstack --os-cloud <cloud> token issue shows whether it works)",
+    ),
+    (
+        (ksa.MissingRequiredOptions, sdk.ConfigException),
+        "",
+        "name an entry of clouds.yaml with OS_CLOUD or --os-cloud, and check that it is complete",
+    ),
+    (ksa.EndpointNotFound, "", "check region and service catalog (openstack catalog list)"),
+)
+_OPERATION = re.compile(r"op-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def explain(error: Exception, client: Any = None, args: argparse.Namespace | None = None) -> str:
+    """The words for an exception; ``client`` adds where and as whom, ``args`` of which group it was, if known."""
     if isinstance(error, exceptions.ApiError):
-        return _api(error, client)
-    if isinstance(error, ksa.Unauthorized):
-        return (
-            f"Keystone does not accept these credentials: {_first_line(error)}\n"
-            "Next: a token may have expired or been revoked, a password changed; get a new token, or check the entry "
-            "of clouds.yaml (openstack --os-cloud <cloud> token issue shows whether it works)"
-        )
-    if isinstance(error, (ksa.ConnectionError, ksa.RetriableConnectionFailure)):
+        return _filled_in(_api(error, client), args)
+    if isinstance(error, _UNREACHABLE):
         return _unreachable(error, client)
-    if isinstance(error, ksa.EndpointNotFound):
-        return f"{_first_line(error)}\nNext: check region and service catalog (openstack catalog list)"
+    if isinstance(error, ksa.DiscoveryFailure):
+        # What keystoneauth makes of a Keystone that is down, or of an address that is not one of a Keystone.
+        return _silent(_keystone_of(error), error)
+    for kinds, before, following in _LOGIN:
+        if isinstance(error, kinds):
+            return f"{before}{_first_line(error)}\nNext: {following}"
     return str(error)
 
 
@@ -73,6 +96,15 @@ def _api(error: exceptions.ApiError, client: Any) -> str:
     if not error.errors:
         lines.append("Next: this did not come from Protector; check the endpoint (openstack catalog list)")
     return "\n".join(lines)
+
+
+def _filled_in(text: str, args: argparse.Namespace | None) -> str:
+    # Lines that can be copied: of the group that the command was about, and the operation that the service named.
+    group = getattr(args, "group", None)
+    if isinstance(group, str):
+        text = text.replace("<group>", shlex.quote(group))
+    operation = _OPERATION.search(text)
+    return text.replace("<operation>", operation.group(0)) if operation else text
 
 
 def _reason(entry: dict[str, Any]) -> str:
@@ -97,7 +129,15 @@ def _unreachable(error: Exception, client: Any) -> str:
         where = f" at {client.root}"
     except Exception:
         where = ""
-    who = f"Protector{where}" if where else "Keystone, or what the catalog names,"
+    return _silent(f"Protector{where}" if where else "Keystone, or what the catalog names,", error)
+
+
+def _keystone_of(error: Exception) -> str:
+    address = re.search(r"when contacting (\S+?)\.? ", f"{error} ")
+    return f"Keystone at {address.group(1)}" if address else "Keystone"
+
+
+def _silent(who: str, error: Exception) -> str:
     return (
         f"{who} does not answer: {_first_line(error)}\n"
         "Next: check the network and the service (curl its address); if this site is lost, work from the other one "
@@ -107,11 +147,13 @@ def _unreachable(error: Exception, client: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    # Of a chain of failed attempts only the last link says something.
+    plain = re.search(r"\[Errno -?\d+\] ([^'\")]+)|(timed out|certificate verify failed)", text)
+    return next(filter(None, plain.groups())) if plain else text.splitlines()[0]
 
 
-def as_command_error(error: Exception, client: Any = None) -> Exception:
+def as_command_error(error: Exception, client: Any = None, args: argparse.Namespace | None = None) -> Exception:
     """The exception that OpenStackClient prints as its words."""
     if isinstance(error, osc.CommandError):
         return error
-    return osc.CommandError(explain(error, client))
+    return osc.CommandError(explain(error, client, args))

@@ -7,10 +7,11 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from protectorclient.osc.v1 import action, base, options, output
 from protectorclient.sdk import Event
+from protectorclient.sdk.find import is_id
 
 _COLUMNS = (
     ("id", "ID"),
@@ -85,7 +86,8 @@ class WatchOperation(base.ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
         interval = None if parsed_args.interval is None else max(parsed_args.interval, 0.2)
         operation = self.client.get_operation(parsed_args.operation)
-        return output.operation(action.watch(self, operation, interval, parsed_args.timeout))
+        watched = action.watch(self, operation, interval=interval, timeout=parsed_args.timeout)
+        return output.operation(watched, brief=True)
 
 
 class ListOperationEvent(base.Lister):
@@ -96,17 +98,25 @@ class ListOperationEvent(base.Lister):
         options.add_operation(parser)
         parser.add_argument("--after", metavar="<seq>", type=options.positive, help="Only entries behind this one")
         parser.add_argument("--limit", metavar="<number>", type=options.positive, help="At most this many")
-        parser.add_argument("--member", metavar="<member>", help="Only those about this member (name)")
+        parser.add_argument("--member", metavar="<member>", help="Only those about this member (name or id)")
         parser.add_argument(
             "--follow", action="store_true", help="A line per entry as it comes, until the operation ends"
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        parsed_args.member = self._member_name(parsed_args)
         if parsed_args.follow:
             self._follow(parsed_args)
             raise SystemExit(0)
         return output.table(self._read(parsed_args, parsed_args.after), _EVENT_COLUMNS)
+
+    def _member_name(self, args: argparse.Namespace) -> str | None:
+        # The journal speaks of members by name.
+        if not is_id(args.member):
+            return cast("str | None", args.member)
+        group_id = self.client.get_operation(args.operation).protection_group_id
+        return self.client.find_member(group_id, args.member).name
 
     def _read(self, args: argparse.Namespace, after: int | None) -> Iterable[Event]:
         events = self.client.events(args.operation, after=after, limit=args.limit)

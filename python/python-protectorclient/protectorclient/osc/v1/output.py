@@ -93,8 +93,28 @@ class StepsColumn(ListColumn):
         return f"{len(self._value)} (all of them with -f json)"
 
 
+class BriefColumn(NestedColumn):
+    """A result whose maps of ids are counted for people: they would push what was watched off the screen."""
+
+    def human_readable(self) -> str:
+        return "\n".join([*(self._line(key, item) for key, item in self._value.items()), "(whole: operation show)"])
+
+    @staticmethod
+    def _line(key: str, item: Any) -> str:
+        if isinstance(item, Mapping) and item.get("name"):
+            item = item["name"]
+        elif isinstance(item, (Mapping, list, tuple)):
+            item = len(item) or "none"
+        return "\n".join(_entry(key, item))
+
+
 class Text(columns.FormattableColumn):  # type: ignore[type-arg]
     """A value that may be missing: an empty cell for people, ``null`` for programs."""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no value."""
+        return self._value is None
 
     def human_readable(self) -> str:
         return "" if self._value is None else str(self._value)
@@ -114,7 +134,9 @@ def formatted(value: Any) -> Any:
     return Text(value) if value is None else value
 
 
-def show(resource: ProtectorResource, special: Mapping[str, type[ListColumn]] | None = None) -> Shown:
+def show(
+    resource: ProtectorResource, special: Mapping[str, type[columns.FormattableColumn[Any]]] | None = None
+) -> Shown:
     """One resource with all its fields. Which these are does not depend on the service's answer."""
     fields = resource.fields()
     cells = [
@@ -124,9 +146,9 @@ def show(resource: ProtectorResource, special: Mapping[str, type[ListColumn]] | 
     return tuple(fields), tuple(cells)
 
 
-def operation(resource: ProtectorResource) -> Shown:
-    """An operation."""
-    return show(resource, {"stages": StagesColumn})
+def operation(resource: ProtectorResource, brief: bool = False) -> Shown:
+    """An operation; ``brief`` at the end of a watch."""
+    return show(resource, {"stages": StagesColumn, **({"result_data": BriefColumn} if brief else {})})
 
 
 def plan(resource: ProtectorResource) -> Shown:

@@ -17,6 +17,7 @@ _ACTIONS = {
     "test-cleanup": "test_cleanup",
     "sync": "sync_volumes",
     "reprotect": "reprotect",
+    "retry": "retry",
 }
 
 
@@ -41,6 +42,9 @@ class ShowPlan(base.ShowOne):
         parser.add_argument("--recovery-point", metavar="<name>", help="Of an unplanned failover or a drill")
         parser.add_argument("--retain-primary", action="store_true", help="Of a drill")
         parser.add_argument("--reverse-replication", action="store_true", help="Of a failback")
+        parser.add_argument(
+            "--operation", metavar="<operation>", help="What a retry tries again (id; default: the last)"
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> output.Shown:
@@ -54,6 +58,7 @@ class ShowPlan(base.ShowOne):
         parameters["recovery_point"] = parsed_args.recovery_point
         parameters["retain_primary"] = parsed_args.retain_primary or None
         parameters["reverse_replication"] = parsed_args.reverse_replication or None
+        parameters["operation_id"] = parsed_args.operation
         group = self.client.find_protection_group(parsed_args.group)
         plan = caution.plan_or_none(self.client, group, _ACTIONS[parsed_args.action], parameters)
         if plan is None:

@@ -186,8 +186,10 @@ class ListRecoveryPoint(base.Lister):
         columns = (
             ("name", "Name"),
             ("created_at", "Data As Of"),
-            ("completed_at", "Transferred At"),
+            ("age_seconds", "Age (s)"),
+            ("usable", "Usable"),
             ("progress", "Progress"),
             ("volume_count", "Volumes"),
+            ("reason", "Reason"),
         )
         return output.table(points, columns)

@@ -94,6 +94,7 @@ class Takeover(Action):
 
     action = "takeover"
     care = Care.TYPE_NAME
+    takes_operation = True
 
     def parameters(self, args: argparse.Namespace) -> dict[str, Any]:
         return {**super().parameters(args), "force": True}
@@ -108,6 +109,7 @@ class ReleaseQuarantine(Action):
     """Make a quarantined group usable again at this site, once both sites agree"""
 
     action = "release_quarantine"
+    at_once = True
     care = Care.ASK
 
     def headline(self, group: ProtectionGroup, args: argparse.Namespace) -> str:
@@ -118,15 +120,15 @@ class ResetStatus(Action):
     """Leave the status error, to one that a fresh look at clouds and arrays proves (administrators)"""
 
     action = "reset_status"
+    at_once = True
     care = Care.ASK
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
             "--status",
-            required=True,
             choices=("active", "failed_over", "failed_over_partial"),
-            help="The status that it should have",
+            help="The status that it should have (default: the one that is proven)",
         )
         parser.add_argument("--force", action="store_true", help="Its current primary site is lost for good")
         return parser
@@ -139,4 +141,5 @@ class ResetStatus(Action):
 
     def headline(self, group: ProtectionGroup, args: argparse.Namespace) -> str:
         lost = " Its current primary site is recorded as lost for good." if args.force else ""
-        return f"Reset of {group.name} from {group.status} to {args.status}.{lost}"
+        to = args.status or "the status that clouds and arrays prove"
+        return f"Reset of {group.name} from {group.status} to {to}.{lost}"
