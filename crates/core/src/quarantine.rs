@@ -7,11 +7,16 @@ use std::time::Duration;
 use protector_ports::{DestroyPermit, GroupStamp, PortError, PortResult, Server};
 use protector_store::Scope;
 use protector_types::{
-    Code, Evidence, Fence, FencedVolume, GroupDocument, GroupId, ProjectId, ProtectionGroup,
+    Action, Code, Evidence, Fence, FencedVolume, GroupDocument, GroupId, ProjectId, ProtectionGroup,
     Quarantine, QuarantinedServer, Refusal, SiteId, SyncState,
 };
 
-use crate::{Core, GroupDetail, errors, two_sites::may_release};
+use crate::{
+    Core, GroupDetail,
+    admission::{self, Situation},
+    errors,
+    two_sites::may_release,
+};
 
 /// How long a server may take to stop or to start.
 const SERVER_PATIENCE: Duration = Duration::from_secs(300);
@@ -436,11 +441,14 @@ impl Core {
     ) -> Result<GroupDetail, Refusal> {
         let scope = Scope::Project(project.clone());
         let document = self.store.group_document(&scope, id).await.map_err(errors::store)?;
+        let holder = self.holder_status(&document.group).await?;
+        let situation = Situation::of(&document.group, holder);
+        admission::admit(Action::ReleaseQuarantine, false, &situation)?;
         let facts = self.store.site_facts(id).await.map_err(errors::store)?;
         let Some(quarantine) = facts.quarantine else {
             return Err(Refusal::new(
                 Code::GroupWrongState,
-                "The group is not quarantined at this site",
+                "The quarantine has just ended; nothing is to be released",
             ));
         };
         let sync = self.sync_of(&document).await?;

@@ -1,9 +1,15 @@
 //! Takeover: going on with what a dead site was driving. From then on the rules of a forced operation hold.
 
 use protector_store::{Scope, StoreError};
-use protector_types::{Code, GroupId, GroupStatus, OperationId, ProjectId, Refusal};
+use protector_types::{Action, Code, GroupId, OperationId, ProjectId, Refusal};
 
-use crate::{Caller, Core, OperationRecord, errors, operations::record, two_sites::TAKEOVER_AFTER};
+use crate::{
+    Caller, Core, OperationRecord,
+    admission::{self, Situation},
+    errors,
+    operations::record,
+    two_sites::TAKEOVER_AFTER,
+};
 
 /// The mark of an adopted operation in its parameters.
 const TAKEN_OVER: &str = "taken_over";
@@ -36,20 +42,16 @@ impl Core {
         }
         let scope = Scope::Project(project.clone());
         let group = self.store.group(&scope, id).await.map_err(errors::store)?;
-        let wrong = |what: &str| Err(Refusal::new(Code::GroupWrongState, what.to_owned()));
-        if !matches!(group.status, GroupStatus::FailingOver | GroupStatus::FailingBack) {
-            return wrong(&format!(
-                "The group is {}; takeover is for a group that is failing_over or failing_back",
-                group.status
-            ));
-        }
+        let holder = self.holder_status(&group).await?;
+        admission::admit(Action::Takeover, force, &Situation::of(&group, holder))?;
         let Some(operation) = group.current_operation_id else {
-            return wrong("No operation holds the group; nothing is to be taken over");
+            return Err(Refusal::new(Code::GroupWrongState, "No operation holds the group"));
         };
         let row = self.store.operation(&Scope::System, operation).await.map_err(errors::store)?;
         if !row.remote {
-            return wrong(&format!(
-                "This site drives operation {operation} already; use retry or cancel"
+            return Err(Refusal::new(
+                Code::GroupWrongState,
+                format!("This site drives operation {operation} already; use retry or cancel"),
             ));
         }
         self.must_be_silent(id, operation).await?;
