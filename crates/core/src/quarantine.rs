@@ -7,8 +7,8 @@ use std::time::Duration;
 use protector_ports::{DestroyPermit, GroupStamp, PortError, PortResult, Server};
 use protector_store::Scope;
 use protector_types::{
-    Action, Code, Evidence, Fence, FencedVolume, GroupDocument, GroupId, ProjectId, ProtectionGroup,
-    Quarantine, QuarantinedServer, Refusal, SiteId, SyncState,
+    Action, Code, Evidence, Fence, FencedVolume, GroupDocument, GroupId, ProjectId,
+    ProtectionGroup, Quarantine, QuarantinedServer, Refusal, SiteId, SyncState,
 };
 
 use crate::{

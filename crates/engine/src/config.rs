@@ -18,12 +18,8 @@ pub struct EngineConfig {
     pub drain: Duration,
     /// How often documents that the peer has not confirmed are pushed again.
     pub push_interval: Duration,
-    /// How often records and journals that the peer does not have are handed to it.
-    pub stream_interval: Duration,
     /// How often the peer's copies are looked at.
     pub look_interval: Duration,
-    /// How often quarantined groups are tended.
-    pub quarantine_interval: Duration,
     /// How often sites are looked at.
     pub observe_interval: Duration,
     /// How often kept copies whose time has passed are looked for.
@@ -39,9 +35,7 @@ impl Default for EngineConfig {
             claim_batch: 200,
             drain: Duration::from_secs(30),
             push_interval: Duration::from_secs(5),
-            stream_interval: Duration::from_secs(3),
             look_interval: Duration::from_secs(10),
-            quarantine_interval: Duration::from_secs(3),
             observe_interval: Duration::from_secs(60),
             kept_interval: Duration::from_secs(60),
         }

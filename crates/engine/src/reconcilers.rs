@@ -16,13 +16,20 @@ const STREAM_BATCH: u64 = 50;
 pub(crate) async fn run(engine: Arc<Engine>, shutdown: CancellationToken) {
     tokio::join!(
         every(&engine, engine.config.push_interval, &shutdown, || push_documents(&engine)),
-        every(&engine, engine.config.stream_interval, &shutdown, || stream_operations(&engine)),
         every(&engine, engine.config.observe_interval, &shutdown, || observe_sites(&engine)),
         every(&engine, engine.config.kept_interval, &shutdown, || engine.core.expire_kept()),
         look_at_peers(&engine, &shutdown),
-        every(&engine, engine.config.heartbeat, &shutdown, || drop_dead_claims(&engine)),
-        every(&engine, engine.config.quarantine_interval, &shutdown, || tend_quarantines(&engine)),
-        every(&engine, engine.config.heartbeat, &shutdown, || beat(&engine)),
+        every(&engine, engine.config.heartbeat, &shutdown, || upkeep(&engine)),
+    );
+}
+
+/// What is done with each heartbeat: together, because an idle engine's cost is how often it wakes.
+async fn upkeep(engine: &Engine) {
+    tokio::join!(
+        beat(engine),
+        drop_dead_claims(engine),
+        tend_quarantines(engine),
+        stream_operations(engine),
     );
 }
 

@@ -4,16 +4,17 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use protector_ports::{Cloud, PortResult};
 use protector_types::Clock;
+use tokio::sync::oneshot;
 
 use crate::deps::Place;
 
-/// How old a list may be.
+/// Between two reads of a list.
 const FRESH: Duration = Duration::from_millis(400);
 /// Longest wait of one look: how much later than otherwise a cancellation is noticed.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -29,26 +30,59 @@ pub(crate) enum Listing {
     Volumes(&'static str),
 }
 
+/// Who waits in a list, and whether somebody reads it.
 #[derive(Default)]
-struct Listed {
-    /// Monotonic reading of when it was asked for.
-    at: Option<Duration>,
-    ids: BTreeSet<String>,
+struct Waiting {
+    by_id: HashMap<String, Vec<oneshot::Sender<()>>>,
+    is_read: bool,
 }
 
-type Lists = HashMap<(Listing, String), Arc<futures::lock::Mutex<Listed>>>;
+/// One list with those who wait in it. Each of them sleeps until he is no longer listed: a hundred who wake to look
+/// at one list cost more than the list.
+#[derive(Default)]
+struct Board(Mutex<Waiting>);
+
+impl Board {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What ends when `id` is no longer listed; true if the caller has to start the reading.
+    fn enter(&self, id: &str) -> (oneshot::Receiver<()>, bool) {
+        let (left, gone) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.by_id.entry(id.to_owned()).or_default().push(left);
+        let starts = !std::mem::replace(&mut waiting.is_read, true);
+        (gone, starts)
+    }
+
+    /// Wakes who is no longer listed, and everybody if there is no list. False: nobody waits any more, and the reading
+    /// ends.
+    fn tell(&self, listed: Option<&BTreeSet<String>>) -> bool {
+        let mut waiting = self.waiting();
+        waiting.by_id.retain(|id, who| {
+            who.retain(|left| !left.is_closed());
+            // Dropping the sender wakes.
+            !who.is_empty() && listed.is_some_and(|listed| listed.contains(id))
+        });
+        waiting.is_read = !waiting.by_id.is_empty();
+        waiting.is_read
+    }
+}
+
+type Boards = HashMap<(Listing, String), Arc<Board>>;
 
 /// The lists of all places, shared by all operations.
 #[derive(Default)]
 pub(crate) struct Watch {
-    lists: Mutex<Lists>,
+    boards: Mutex<Boards>,
     waits: Mutex<HashMap<String, u32>>,
 }
 
 impl Watch {
-    fn list(&self, place: &Place, listing: Listing) -> Arc<futures::lock::Mutex<Listed>> {
+    fn board(&self, place: &Place, listing: Listing) -> Arc<Board> {
         let key = (listing, format!("{} {}", place.site, place.project));
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+        self.boards.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
     }
 
     /// Waits while `id` is listed; true if it still is and nobody need look at it now, false if somebody should.
@@ -56,40 +90,31 @@ impl Watch {
         &self,
         clock: &Arc<dyn Clock>,
         place: &Place,
-        cloud: &dyn Cloud,
+        cloud: &Arc<dyn Cloud>,
         listing: Listing,
         id: &str,
     ) -> bool {
-        let list = self.list(place, listing);
-        self.wait(clock, &list, id, || read(cloud, listing)).await
+        let (board, cloud) = (self.board(place, listing), cloud.clone());
+        self.wait(clock, &board, id, move || read(cloud.clone(), listing)).await
     }
 
-    async fn wait<F: Future<Output = PortResult<Vec<String>>>>(
+    async fn wait<F: Future<Output = PortResult<Vec<String>>> + Send + 'static>(
         &self,
         clock: &Arc<dyn Clock>,
-        list: &futures::lock::Mutex<Listed>,
+        board: &Arc<Board>,
         id: &str,
-        read: impl Fn() -> F,
+        read: impl Fn() -> F + Send + 'static,
     ) -> bool {
-        let until = clock.monotonic() + PATIENCE;
-        loop {
-            {
-                let mut listed = list.lock().await;
-                let now = clock.monotonic();
-                if listed.at.is_none_or(|at| now.saturating_sub(at) >= FRESH) {
-                    // Without a list everybody looks for himself.
-                    let Ok(ids) = read().await else { return false };
-                    (listed.at, listed.ids) = (Some(now), ids.into_iter().collect());
-                }
-                if !listed.ids.contains(id) {
-                    self.forget(id);
-                    return false;
-                }
+        let (gone, starts) = board.enter(id);
+        if starts {
+            tokio::spawn(keep_reading(clock.clone(), board.clone(), read));
+        }
+        tokio::select! {
+            _ = gone => {
+                self.forget(id);
+                false
             }
-            if clock.monotonic() >= until {
-                return self.may_wait_on(id);
-            }
-            clock.sleep(FRESH).await;
+            () = clock.sleep(PATIENCE) => self.may_wait_on(id),
         }
     }
 
@@ -105,7 +130,23 @@ impl Watch {
     }
 }
 
-async fn read(cloud: &dyn Cloud, listing: Listing) -> PortResult<Vec<String>> {
+/// Reads as long as somebody waits.
+async fn keep_reading<F: Future<Output = PortResult<Vec<String>>>>(
+    clock: Arc<dyn Clock>,
+    board: Arc<Board>,
+    read: impl Fn() -> F,
+) {
+    loop {
+        // Without a list everybody looks for himself.
+        let listed = read().await.ok().map(BTreeSet::from_iter);
+        if !board.tell(listed.as_ref()) {
+            return;
+        }
+        clock.sleep(FRESH).await;
+    }
+}
+
+async fn read(cloud: Arc<dyn Cloud>, listing: Listing) -> PortResult<Vec<String>> {
     match listing {
         Listing::Servers(status) => cloud.compute().server_ids(status).await,
         Listing::Volumes(status) => cloud.block_storage().volume_ids(status).await,
@@ -129,14 +170,18 @@ mod tests {
 
     #[tokio::test]
     async fn many_who_wait_share_one_list_and_all_notice_the_end() {
-        let (watch, list, clock, reads) =
-            (Watch::default(), futures::lock::Mutex::default(), clock(), AtomicU32::new(0));
+        let (watch, board, clock) = (Watch::default(), Arc::<Board>::default(), clock());
+        let reads = Arc::new(AtomicU32::new(0));
         let ids: Vec<String> = (0..100).map(|n| n.to_string()).collect();
-        let read = || async {
-            let earlier = reads.fetch_add(1, Ordering::SeqCst);
-            Ok(if earlier < 2 { ids.clone() } else { Vec::new() })
+        let read = {
+            let (ids, reads) = (ids.clone(), reads.clone());
+            move || {
+                let earlier = reads.fetch_add(1, Ordering::SeqCst);
+                let listed = if earlier < 2 { ids.clone() } else { Vec::new() };
+                async move { Ok(listed) }
+            }
         };
-        let waits = ids.iter().map(|id| watch.wait(&clock, &list, id, read));
+        let waits = ids.iter().map(|id| watch.wait(&clock, &board, id, read.clone()));
         let still = futures::future::join_all(waits).await;
         assert!(still.iter().all(|still| !still), "all are to look for themselves");
         let reads = reads.load(Ordering::SeqCst);
@@ -145,11 +190,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_stays_listed_looks_for_himself_now_and_then() {
-        let (watch, list, clock) = (Watch::default(), futures::lock::Mutex::default(), clock());
+        let (watch, board, clock) = (Watch::default(), Arc::<Board>::default(), clock());
         let read = || async { Ok(vec!["a".to_owned()]) };
         let mut still = Vec::new();
         for _ in 0..2 * WAITS {
-            still.push(watch.wait(&clock, &list, "a", read).await);
+            still.push(watch.wait(&clock, &board, "a", read).await);
         }
         let own_looks = still.iter().filter(|still| !**still).count();
         assert_eq!((still[0], own_looks), (true, 2), "{still:?}");
@@ -157,12 +202,12 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_list_everybody_looks_for_himself() {
-        let (watch, list, clock) = (Watch::default(), futures::lock::Mutex::default(), clock());
+        let (watch, board, clock) = (Watch::default(), Arc::<Board>::default(), clock());
         let denied = || async {
             Err(PortError::Unknown { service: "nova".into(), message: "no answer".into() })
         };
         let before = clock.monotonic();
-        assert!(!watch.wait(&clock, &list, "a", denied).await);
+        assert!(!watch.wait(&clock, &board, "a", denied).await);
         assert!(clock.monotonic() - before < PATIENCE, "at once");
     }
 }

@@ -75,6 +75,13 @@ enum Db {
     Sync(Service),
 }
 
+impl CommandLine {
+    /// An engine and nothing else.
+    pub fn is_engine_alone(&self) -> bool {
+        matches!(self.command, Command::Engine(_))
+    }
+}
+
 /// `protector-api ...` is `protector api ...`.
 pub fn with_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();

@@ -132,7 +132,7 @@ impl Step for CreateServer {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::found);
         if let Some(id) = self.0.hinted(&cx.marker()) {
             let building = Listing::Servers("BUILD");
-            if self.0.watch.still(cx.clock(), &input.place, cloud.as_ref(), building, &id).await {
+            if self.0.watch.still(cx.clock(), &input.place, &cloud, building, &id).await {
                 return Found::Pending(format!("server {} is being built", input.server.name));
             }
         }

@@ -104,7 +104,7 @@ impl Step for ManageVolume {
         let cloud = attempt!(input.planned.place.cloud(&self.0).await, outcome::found);
         if let Some(id) = self.0.hinted(&cx.marker()) {
             let (place, managing) = (&input.planned.place, Listing::Volumes("managing"));
-            if self.0.watch.still(cx.clock(), place, cloud.as_ref(), managing, &id).await {
+            if self.0.watch.still(cx.clock(), place, &cloud, managing, &id).await {
                 return Found::Pending(format!("volume {id} is managing"));
             }
         }

@@ -60,7 +60,7 @@ impl Step for StopServer {
         if let Some(id) = self.0.hinted(&cx.marker()) {
             // It stays ACTIVE until it is SHUTOFF. One wait; then its own look tells a stop that came to nothing.
             let running = Listing::Servers("ACTIVE");
-            self.0.watch.still(cx.clock(), &input.place, cloud.as_ref(), running, &id).await;
+            self.0.watch.still(cx.clock(), &input.place, &cloud, running, &id).await;
             self.0.forget_hint(&cx.marker());
         }
         match cloud.compute().server(&input.server_id).await {
