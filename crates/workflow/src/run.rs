@@ -254,8 +254,8 @@ impl<'a> Run<'a> {
                 self.record(EntryKind::Done { step, output: done.output, adopted }, batch);
             }
             DriveEnd::Failed { error, retries } => self.fail(step, error, retries, batch),
-            DriveEnd::Unclear { reason } if self.state.on_failure(step) == OnFailure::Warn => {
-                self.fail(step, StepError::new(reason), 0, batch);
+            DriveEnd::Unclear { reason } if self.warns_unseen(step) => {
+                self.fail_with(step, StepError::new(reason), 0, true, batch);
             }
             DriveEnd::Unclear { reason } if *self.state.mode() == Mode::Forward => {
                 self.in_flight.insert(step);
@@ -267,7 +267,34 @@ impl<'a> Run<'a> {
 
     fn fail(&mut self, step: usize, error: StepError, retries: u32, batch: &mut Batch) {
         let warning = self.state.on_failure(step) == OnFailure::Warn;
+        self.fail_with(step, error, retries, warning, batch);
+    }
+
+    fn fail_with(
+        &mut self,
+        step: usize,
+        error: StepError,
+        retries: u32,
+        warning: bool,
+        batch: &mut Batch,
+    ) {
         self.record(EntryKind::Failed { step: self.id(step), error, retries, warning }, batch);
+    }
+
+    /// Not to know how the step ended is a warning: always, or because it only looks at a site that is dead.
+    fn warns_unseen(&self, step: usize) -> bool {
+        let kind = &self.state.plan().steps[step].kind;
+        self.state.on_failure(step) == OnFailure::Warn
+            || (self.executor.config.look_first && self.executor.definition.may_go_unseen(kind))
+    }
+
+    /// The patience with a step, in seconds.
+    fn patience(&self, step: usize) -> i64 {
+        let config = &self.executor.config;
+        let planned = self.state.plan().steps[step].deadline_sec;
+        let shortened = config.look_first && self.warns_unseen(step);
+        let unseen = if shortened { config.unseen_patience.as_secs() } else { u64::MAX };
+        i64::try_from(planned.min(unseen)).unwrap_or(i64::MAX / 4096)
     }
 
     fn id(&self, step: usize) -> String {
@@ -413,7 +440,7 @@ impl<'a> Run<'a> {
         };
         match input {
             Ok(input) => {
-                let seconds = i64::try_from(planned.deadline_sec).unwrap_or(i64::MAX / 4096);
+                let seconds = self.patience(step);
                 let deadline_at = self.deadline_after(chrono::Duration::seconds(seconds));
                 let kind =
                     EntryKind::Started { step: planned.id.clone(), attempt, input, deadline_at };
