@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use protector_sim::faults::Partition;
+use protector_sim::faults::{Effect, Partition, Rule};
 use serde_json::{Value, json};
 
 use super::{Play, mappings, truth};
@@ -15,8 +15,13 @@ use crate::{tenant, way::Ways};
 const LAST: &str = "the last write before the move";
 const AT_A: &str = "written at site A under force";
 const AT_B: &str = "written at site B under force";
-/// So far the failover has come when its news stops: servers are being made at site B.
+/// So far the failover has come when site A's Nova gets slow, and the last look at the source takes its time: servers are
+/// being made at site B.
 const MIDWAY: u64 = 60;
+/// So far it has come when its news stops: all servers run at site B, and site B knows it.
+const BEFORE_THE_SWITCH: u64 = 90;
+/// How slow, in simulated milliseconds: long enough for the journal to reach site B.
+const SLOW_MS: u64 = 12_000;
 /// Long enough for every reconciler of both sites to have had its say.
 const REFLECTION: Duration = Duration::from_secs(30);
 
@@ -48,10 +53,17 @@ async fn breaks_at_the_switch(play: &Play<'_>, ways: &Ways) -> anyhow::Result<St
     play.must_write(0, LAST).await?;
     let id = play.begin(0, "failover", mappings(0)).await?;
     play.await_progress(0, &id, MIDWAY).await?;
+    let faults = play.stage.world.faults();
+    let slow = Rule::new(Effect::Slow { ms: SLOW_MS }).site(&play.stage.sites[0].name);
+    let slow = faults.add(slow.service("compute").method("GET"));
+    play.await_progress(0, &id, BEFORE_THE_SWITCH).await?;
+    let known = |record: &Value| record["progress"].as_u64() >= Some(BEFORE_THE_SWITCH);
+    play.await_operation(1, &id, "the journal as it grows", known).await?;
     ways.hold_documents_to(1, &play.protected.group_id);
     ways.cut_to(0, Partition::Refuse);
     play.await_group(0, "the switch", |group| group["status"] == "failed_over").await?;
     ways.cut(Partition::Refuse);
+    faults.remove(slow);
     play.say("\nThe link is cut in the moment of the switch: site B has not heard of it.");
     play.expect_group(&[1], "failing_over", 0).await?;
     Ok(id)

@@ -290,14 +290,19 @@ impl Play<'_> {
         self.servers.iter().map(|server| server.volumes.len()).sum()
     }
 
-    /// An operation's record at a site.
+    /// An operation's record at a site; null while its journal has not come there.
     ///
     /// # Errors
     /// What the API answered.
     pub async fn operation(&self, at: usize, id: &str) -> anyhow::Result<Value> {
         let (tenant, project) = self.stage.tenant(at).await?;
         let url = format!("{}/v1/{project}/operations/{id}", self.stage.sites[at].api_url);
-        Ok(tenant.get(&url).await?["operation"].take())
+        let headers = [("OpenStack-API-Version", "protector 1.3")];
+        let reply = tenant.call_with("GET", &url, &headers, None).await?;
+        match reply.status.as_u16() {
+            404 => Ok(Value::Null),
+            _ => Ok(reply.ok()?["operation"].take()),
+        }
     }
 
     /// An operation's record at a site that fits, sooner or later.
