@@ -342,6 +342,15 @@ impl Core {
         }
     }
 
+    /// Looks at the peer's copy of one group and does what it asks for. For the engine, when an operation is not wanted
+    /// any more.
+    pub async fn obey_peer(&self, id: GroupId) {
+        match self.store.group(&Scope::System, id).await {
+            Ok(group) => self.look_again(id, group).await,
+            Err(error) => tracing::warn!(group = %id, %error, "our own copy cannot be read"),
+        }
+    }
+
     /// Looks at all groups that are shared with a peer: newer copies are taken or obeyed, groups that one side has lost
     /// are handed over. For the engine, at its start and periodically.
     ///

@@ -133,6 +133,8 @@ async fn ask(
             true
         }
         Resume::GiveUp => {
+            // The peer's document says who went on; what it does not end is ended without a name.
+            engine.core.obey_peer(group).await;
             let why = "The other site has gone on without this operation: the group has a newer epoch or version there";
             if let Err(error) = store.end_overtaken(operation, why).await {
                 tracing::warn!(%operation, %error, "the record could not be ended; tried again");

@@ -290,11 +290,16 @@ impl<'a> Run<'a> {
 
     /// The patience with a step, in seconds.
     fn patience(&self, step: usize) -> i64 {
-        let config = &self.executor.config;
         let planned = self.state.plan().steps[step].deadline_sec;
-        let shortened = config.look_first && self.warns_unseen(step);
-        let unseen = if shortened { config.unseen_patience.as_secs() } else { u64::MAX };
+        let unseen = match self.is_shortened(step) {
+            true => self.executor.config.unseen_patience.as_secs(),
+            false => u64::MAX,
+        };
         i64::try_from(planned.min(unseen)).unwrap_or(i64::MAX / 4096)
+    }
+
+    fn is_shortened(&self, step: usize) -> bool {
+        self.executor.config.look_first && self.warns_unseen(step)
     }
 
     fn id(&self, step: usize) -> String {
@@ -422,7 +427,10 @@ impl<'a> Run<'a> {
         let planned = &plan.steps[step];
         let (input, attempt, resumed) = match *self.state.step(step) {
             StepState::Started { attempt, deadline_at } => {
-                let Some(attempt) = self.next_attempt(step, attempt, deadline_at) else {
+                let next = self.next_attempt(step, attempt, deadline_at);
+                // The engine that died had more patience with this step than is left to wait for.
+                let shorter = self.is_shortened(step).then_some(attempt + 1);
+                let Some(attempt) = next.or(shorter) else {
                     self.in_flight.insert(step);
                     batch.launches.push(Launch::Forward { step, resumed: true });
                     return;

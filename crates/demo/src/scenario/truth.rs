@@ -14,6 +14,9 @@ use crate::rest::{Reply, Rest};
 const SENTENCE: &str = "Cannot modify protection group — remote site unreachable";
 /// Within so much real time a change is refused.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
+/// A site that was driving something must have been silent for a minute; its last renewal may be some seconds older than
+/// its end.
+const TAKEN_OVER_AFTER: Duration = Duration::from_secs(50);
 /// Between two looks, in simulated time.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -342,15 +345,16 @@ impl Play<'_> {
     /// `takeover` of what the other site was driving, asked for until that site has been silent for long enough.
     ///
     /// # Errors
-    /// When it is refused for another reason.
+    /// When it is refused for another reason, or granted too early.
     pub async fn take_over(&self, at: usize) -> anyhow::Result<Value> {
-        let give_up = self.stage.clock.monotonic() + PATIENCE;
+        let began = self.stage.clock.monotonic();
+        let give_up = began + PATIENCE;
         let body = json!({"takeover": {"force": true}});
-        let mut early = 0;
         loop {
             let mut reply = self.ask(at, "POST", "/action", Some(body.clone())).await?;
             if reply.status.is_success() {
-                ensure!(early > 0, "takeover was granted before the other site had been silent");
+                let silent = self.stage.clock.monotonic() - began;
+                ensure!(silent > TAKEN_OVER_AFTER, "takeover was granted after {silent:?}");
                 self.say(&format!(
                     "\n{} takes over what {} was driving.",
                     self.site(at),
@@ -360,8 +364,7 @@ impl Play<'_> {
             }
             refused(&reply, "protection_group.busy").context("takeover")?;
             ensure!(self.stage.clock.monotonic() < give_up, "takeover: {}", reply.body);
-            early += 1;
-            self.stage.clock.sleep(LOOK * 5).await;
+            self.stage.clock.sleep(LOOK * 2).await;
         }
     }
 }
