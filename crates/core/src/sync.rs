@@ -250,7 +250,12 @@ impl Core {
             let copy = held.as_ref().map(stamp);
             let verdict = answer(local, copy.as_ref(), &offered, offer);
             let fresh = match (verdict, &held) {
-                (Answer::Keep, _) => return Ok(offered),
+                (Answer::Keep, _) => {
+                    // The peer offers the very document: it has it, whoever handed it to whom.
+                    let (version, epoch) = (offered.version, offered.epoch);
+                    let confirmed = self.store.outbox_confirmed(id, version, epoch).await;
+                    return confirmed.map_err(errors::store).map(|()| offered);
+                }
                 (Answer::Refuse(standing), _) => return Err(refused(standing, id)),
                 (Answer::Quarantine, Some(held)) => {
                     return Err(self.quarantine(held, &offered).await?);

@@ -55,7 +55,7 @@ impl Default for ExecutorConfig {
             drain: Duration::from_secs(25),
             gate: Gate::default(),
             look_first: false,
-            unseen_patience: Duration::from_secs(20),
+            unseen_patience: Duration::from_secs(10),
             last_look: Duration::from_secs(120),
         }
     }

@@ -10,7 +10,7 @@ use protector_sim::faults::{Effect, Partition, Rule};
 use serde_json::{Value, json};
 
 use super::{Play, mappings, truth};
-use crate::{tenant, way::Ways};
+use crate::{tenant::await_status, way::Ways};
 
 const LAST: &str = "the last write before the move";
 const AT_A: &str = "written at site A under force";
@@ -23,7 +23,7 @@ const BEFORE_THE_SWITCH: u64 = 90;
 /// How slow, in simulated milliseconds: long enough for the journal to reach site B.
 const SLOW_MS: u64 = 12_000;
 /// Long enough for every reconciler of both sites to have had its say.
-const REFLECTION: Duration = Duration::from_secs(30);
+const REFLECTION: Duration = Duration::from_secs(20);
 
 /// Plays it.
 pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
@@ -88,13 +88,14 @@ async fn forced_at_a(play: &Play<'_>) -> anyhow::Result<()> {
     play.expect_group(&[0], "active", 0).await?;
     play.say("\nAn administrator at site A has given site B up: the group is active at A.");
     let (tenant, _) = play.stage.tenant(0).await?;
-    for server in &play.servers {
-        let url =
-            format!("{}/compute/v2.1/servers/{}/action", play.stage.sites[0].cloud_url, server.id);
+    let tenant = &tenant;
+    let cloud_url = &play.stage.sites[0].cloud_url;
+    let starts = play.servers.iter().map(|server| async {
+        let url = format!("{cloud_url}/compute/v2.1/servers/{}/action", server.id);
         tenant.post(&url, &json!({"os-start": null})).await.context(server.name.clone())?;
-        tenant::await_status(&play.stage, &tenant, 0, &server.id, "ACTIVE").await?;
-    }
-    Ok(())
+        await_status(&play.stage, tenant, 0, &server.id, "ACTIVE").await
+    });
+    futures::future::try_join_all(starts).await.map(drop)
 }
 
 /// Both say so, refuse every change, and leave everything as it is.
