@@ -310,6 +310,10 @@ impl Core {
             if group.current_operation_id == Some(operation) {
                 continue;
             }
+            if group.epoch.raised_in == Some(operation) {
+                self.store.yield_operation(operation).await.map_err(errors::store)?;
+                continue;
+            }
             let why = match group.epoch.raised_in {
                 Some(successor)
                     if group.epoch.raised_by
