@@ -105,9 +105,9 @@ async fn conflict(play: &Play<'_>) -> anyhow::Result<()> {
     }
     let before = [play.group(0).await?, play.group(1).await?];
     play.stage.clock.sleep(REFLECTION).await;
-    for at in 0..2 {
+    for (at, before) in before.iter().enumerate() {
         let now = play.group(at).await?;
-        ensure!(now == before[at], "in a conflict, {} became {now}", before[at]);
+        ensure!(now == *before, "in a conflict, {before} became {now}");
         play.expect_sync(at, "CONFLICT").await?;
         play.must_not_change(at, "protection_group.out_of_sync").await?;
         let reply = play.ask(at, "POST", "/sync-force", Some(json!({}))).await?;
