@@ -175,11 +175,4 @@ impl Ways {
             self.plan.partition(&way.name, None);
         }
     }
-
-    /// Closes them for good.
-    pub async fn close(&self) {
-        for way in self.to.iter().flatten() {
-            way.close().await;
-        }
-    }
 }

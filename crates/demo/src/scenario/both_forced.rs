@@ -29,8 +29,8 @@ const REFLECTION: Duration = Duration::from_secs(20);
 pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
     let ways = Ways::lay(&play.stage, &play.protected.site_ids, play.options.seed).await?;
     let played = whole(play, &ways).await;
+    // They stay: whoever looks around afterwards finds two sites that talk.
     ways.heal();
-    ways.close().await;
     played
 }
 

@@ -20,8 +20,8 @@ const SILENCE: Duration = Duration::from_secs(40);
 pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
     let ways = Ways::lay(&play.stage, &play.protected.site_ids, play.options.seed).await?;
     let played = both(play, &ways).await;
+    // They stay: whoever looks around afterwards finds two sites that talk.
     ways.heal();
-    ways.close().await;
     played
 }
 
