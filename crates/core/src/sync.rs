@@ -417,6 +417,19 @@ impl Core {
             .collect())
     }
 
+    /// Our whole copy of a group, for the peer. It asks because its own is behind: its database may have been restored,
+    /// and how servers were before they were fenced is outside the document. It gets that, too.
+    ///
+    /// # Errors
+    /// NotFound.
+    pub async fn show_document(&self, id: GroupId) -> Result<GroupDocument, Refusal> {
+        let document = self.group_document(id).await?;
+        let local = self.store.own_site_id().await.map_err(errors::store)?;
+        let (core, other) = (self.clone(), document.group.other_site(local));
+        tokio::spawn(async move { core.hand_fences_over(id, other).await });
+        Ok(document)
+    }
+
     /// Our whole copy of a group.
     ///
     /// # Errors

@@ -66,10 +66,15 @@ async fn go_home(play: &Play<'_>) -> anyhow::Result<Value> {
     play.expect_one_primary(0).await?;
     play.expect_stamp(0, AT_B).await?;
     let servers = play.nova(0).await?;
-    ensure!(
-        servers.iter().all(|server| server["locked"] == false),
-        "an original is still locked: {servers:?}"
-    );
+    for original in &play.servers {
+        let server = servers.iter().find(|server| server["id"] == *original.id);
+        ensure!(
+            server.is_some_and(|server| server["locked"] == false),
+            "{} is not its original again: {}",
+            original.name,
+            record["result_data"]["rebuilt"]
+        );
+    }
     for at in 0..2 {
         play.expect_sync(at, "IN SYNC").await?;
     }
