@@ -85,6 +85,31 @@ class Scenario:
             configuration=configuration,
         )
 
+    def read(self, letter, path):
+        """What Protector of a site answers a tenant."""
+        session, api = self.cloud(letter).session, self.env[f"SITE_{letter}_API_URL"]
+        tenant, headers = self.env[f"SITE_{letter}_TENANT_ID"], {"OpenStack-API-Version": "protector 1.3"}
+        return session.get(f"{api}/v1/{tenant}{path}", headers=headers).json()
+
+    def group(self, letter):
+        """The group as a site shows it."""
+        return self.read(letter, f"/protection-groups/{self.env['PG_ID']}")["protection_group"]
+
+    def agrees(self, status, primary, copies="IN SYNC"):
+        """Both sites show the same document, and neither is quarantined."""
+        groups = [self.group("A"), self.group("B")]
+        for letter, group in zip("AB", groups, strict=True):
+            assert group["status"] == status and group["quarantine"] is None, group
+            assert group["current_primary_site_id"] == self.env[f"SITE_{primary}_SITE_ID"], group
+            sync = self.read(letter, f"/protection-groups/{self.env['PG_ID']}/sync-status")["sync_status"]
+            assert sync["status"] == copies, sync
+        assert (groups[0]["epoch"], groups[0]["version"]) == (groups[1]["epoch"], groups[1]["version"]), groups
+
+    def operations(self, letter, kind):
+        """Ids and statuses of a site's operations of a kind."""
+        listed = self.read(letter, f"/operations?operation_type={kind}")["operations"]
+        return sorted((o["id"], o["status"]) for o in listed)
+
     def inventory(self, letter):
         """What a site has: servers by status, volumes by status, ports in use, live array volumes with connections."""
         cloud, array = self.cloud(letter), self.array(letter)
@@ -93,6 +118,7 @@ class Scenario:
         connections = list(array.get_connections().items)
         return {
             "servers": sorted((s.name, s.status) for s in servers),
+            "unlocked": sum(not s.is_locked for s in servers),
             "active": sum(s.status == "ACTIVE" for s in servers),
             "attached": sum(v.status == "in-use" for v in volumes),
             "volumes": len(volumes),
@@ -122,6 +148,11 @@ def runs_everything(site):
     assert site["attached"] == VOLUMES, site
     assert site["connected"] == VOLUMES, site
     assert site["ports"] == SERVERS, site
+
+
+def is_fenced_and_locked(site):
+    is_fenced(site)
+    assert len(site["servers"]) == SERVERS and site["unlocked"] == 0, site
 
 
 def is_fenced(site):
@@ -172,3 +203,48 @@ def test_partial_is_completed(scenario):
     b = scenario.inventory("B")
     runs_everything(b)
     assert b["volumes"] == VOLUMES, b
+
+
+@pytest.mark.parametrize("scenario", ["partition"], indirect=True)
+def test_partition_ends_with_one_primary_and_nothing_twice(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(b)
+    is_fenced_and_locked(a)
+    assert b["volumes"] == VOLUMES and len(b["servers"]) == SERVERS, b
+    assert (a["addresses"], a["macs"]) == (b["addresses"], b["macs"])
+    scenario.agrees("failed_over", "B")
+    assert scenario.operations("A", "failover") == scenario.operations("B", "failover")
+    assert [status for _, status in scenario.operations("A", "failover")] == ["completed"]
+
+
+@pytest.mark.parametrize("scenario", ["returning-site", "restored-backup"], indirect=True)
+def test_the_application_is_home_again(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(a)
+    assert a["volumes"] == VOLUMES and len(a["servers"]) == SERVERS and a["unlocked"] == SERVERS, a
+    assert b["servers"] == [] and b["ports"] == 0 and b["connected"] == 0, b
+    scenario.agrees("active", "A")
+
+
+@pytest.mark.parametrize("scenario", ["both-forced"], indirect=True)
+def test_both_forced_ends_as_a_person_chose(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(b)
+    assert b["volumes"] == VOLUMES and len(b["servers"]) == SERVERS, b
+    is_fenced_and_locked(a)
+    # What was written at A under force is still there.
+    assert a["volumes"] == VOLUMES, a
+    scenario.agrees("failed_over", "B")
+
+
+@pytest.mark.parametrize("scenario", ["dead-site-midway"], indirect=True)
+def test_a_dead_site_holds_nothing_up_and_goes_on_with_nothing(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(a)
+    assert a["volumes"] == VOLUMES and len(a["servers"]) == SERVERS and a["unlocked"] == SERVERS, a
+    is_fenced_and_locked(b)
+    assert b["volumes"] == VOLUMES, b
+    scenario.agrees("failed_over", "A")
+    # The record of what was taken over is the same at both.
+    assert scenario.operations("A", "failover") == scenario.operations("B", "failover")
+    assert {status for _, status in scenario.operations("B", "failover")} == {"completed"}

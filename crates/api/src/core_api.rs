@@ -122,8 +122,8 @@ core_api! {
     fn group_stamp(id: GroupId) -> GroupStamp;
     /// Our copies of the groups shared with a site.
     fn group_stamps(with: SiteId) -> Vec<(GroupId, GroupStamp)>;
-    /// Our whole copy of a group.
-    fn group_document(id: GroupId) -> GroupDocument;
+    /// Our whole copy of a group, for the peer.
+    fn show_document(id: GroupId) -> GroupDocument;
     /// Takes a document because a person says so.
     fn accept_forced_group(document: GroupDocument, instead_of: Option<GroupStamp>) -> GroupStamp;
     /// Our claim for the peer.

@@ -15,7 +15,8 @@ use crate::{
     Core, errors,
     peer::{PEER_PATIENCE, own, stamp},
     two_sites::{
-        CLAIM_LASTS, Expiry, Grant, Held, PeerWord, Standing, Want, claim_order, compare, grant,
+        CLAIM_LASTS, Expiry, Grant, Held, PeerWord, Standing, TAKEOVER_AFTER, Want, claim_order,
+        compare, grant,
     },
 };
 
@@ -394,7 +395,8 @@ impl Core {
         }
     }
 
-    /// Claims that nobody renews are removed. For the engine, periodically.
+    /// Claims that nobody has renewed for so long that what they hold may be taken over are removed; until then the row
+    /// is what a takeover is measured by. For the engine, periodically.
     ///
     /// # Errors
     /// The database's.
@@ -402,7 +404,7 @@ impl Core {
         let claims = self.store.group_claims().await?;
         self.claims.forget_all_but(&claims);
         let now = self.clock.monotonic();
-        for claim in claims.iter().filter(|claim| self.claims.is_dead(claim, now)) {
+        for claim in claims.iter().filter(|c| self.claims.silence(c, now) >= TAKEOVER_AFTER) {
             if self.store.drop_dead_claim(claim).await? {
                 tracing::warn!(group = %claim.group_id, operation = %claim.operation_id, "a claim that nobody renewed is gone");
             }

@@ -315,16 +315,17 @@ impl Core {
                 format!("The group is at version {}, not {version}; read it again", group.version),
             ));
         }
-        if let Some(operation) = group.current_operation_id {
-            return Err(Refusal::new(
-                Code::GroupBusy,
-                format!("Operation {operation} holds the group; wait until it has ended"),
-            ));
-        }
+        // First: the old copy of a quarantined group may name an operation that the group has gone on without.
         if let Some(reason) = &group.quarantine {
             return Err(Refusal::new(
                 Code::Quarantined,
                 format!("The group is read-only at this site: {reason}"),
+            ));
+        }
+        if let Some(operation) = group.current_operation_id {
+            return Err(Refusal::new(
+                Code::GroupBusy,
+                format!("Operation {operation} holds the group; wait until it has ended"),
             ));
         }
         Ok(group)

@@ -93,6 +93,11 @@ impl Core {
             tracing::warn!(group = %id, epoch = newer.epoch.number, primary = %newer.primary, "quarantined: another site is the primary under a newer epoch");
         }
         for operation in self.store.driven_here(id).await.map_err(errors::store)? {
+            if newer.epoch.raised_in == Some(operation) {
+                // Taken over: it goes on there, and its record comes from there.
+                self.store.yield_operation(operation).await.map_err(errors::store)?;
+                continue;
+            }
             let by = newer
                 .epoch
                 .raised_in

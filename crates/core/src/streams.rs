@@ -7,7 +7,7 @@ use protector_workflow::{Entry, Plan};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Core, errors, peer::own};
+use crate::{Core, errors, peer::own, takeover::was_taken_over};
 
 /// Journal entries of one piece.
 const PIECE: u64 = 500;
@@ -120,6 +120,10 @@ impl Core {
             .into_iter()
             .map(|entry| read("journal entry", entry))
             .collect::<Result<_, _>>()?;
+        if was_taken_over(&row.params) {
+            // This site drove it once, died, and learns so only now.
+            self.store.yield_operation(id).await.map_err(errors::store)?;
+        }
         self.store.put_remote_operation(&row).await.map_err(errors::store)?;
         self.store.put_remote_journal(id, plan.as_ref(), &entries).await.map_err(errors::store)
     }

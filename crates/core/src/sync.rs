@@ -250,7 +250,12 @@ impl Core {
             let copy = held.as_ref().map(stamp);
             let verdict = answer(local, copy.as_ref(), &offered, offer);
             let fresh = match (verdict, &held) {
-                (Answer::Keep, _) => return Ok(offered),
+                (Answer::Keep, _) => {
+                    // The peer offers the very document: it has it, whoever handed it to whom.
+                    let (version, epoch) = (offered.version, offered.epoch);
+                    let confirmed = self.store.outbox_confirmed(id, version, epoch).await;
+                    return confirmed.map_err(errors::store).map(|()| offered);
+                }
                 (Answer::Refuse(standing), _) => return Err(refused(standing, id)),
                 (Answer::Quarantine, Some(held)) => {
                     return Err(self.quarantine(held, &offered).await?);
@@ -305,6 +310,10 @@ impl Core {
             if group.current_operation_id == Some(operation) {
                 continue;
             }
+            if group.epoch.raised_in == Some(operation) {
+                self.store.yield_operation(operation).await.map_err(errors::store)?;
+                continue;
+            }
             let why = match group.epoch.raised_in {
                 Some(successor)
                     if group.epoch.raised_by
@@ -339,6 +348,15 @@ impl Core {
                 tracing::info!(group = %id, %error, "the peer's document could not be read")
             }
             Err(_) => tracing::info!(group = %id, "the peer did not show its document in time"),
+        }
+    }
+
+    /// Looks at the peer's copy of one group and does what it asks for. For the engine, when an operation is not wanted
+    /// any more.
+    pub async fn obey_peer(&self, id: GroupId) {
+        match self.store.group(&Scope::System, id).await {
+            Ok(group) => self.look_again(id, group).await,
+            Err(error) => tracing::warn!(group = %id, %error, "our own copy cannot be read"),
         }
     }
 
@@ -397,6 +415,19 @@ impl Core {
                 (group.id, stamp)
             })
             .collect())
+    }
+
+    /// Our whole copy of a group, for the peer. It asks because its own is behind: its database may have been restored,
+    /// and how servers were before they were fenced is outside the document. It gets that, too.
+    ///
+    /// # Errors
+    /// NotFound.
+    pub async fn show_document(&self, id: GroupId) -> Result<GroupDocument, Refusal> {
+        let document = self.group_document(id).await?;
+        let local = self.store.own_site_id().await.map_err(errors::store)?;
+        let (core, other) = (self.clone(), document.group.other_site(local));
+        tokio::spawn(async move { core.hand_fences_over(id, other).await });
+        Ok(document)
     }
 
     /// Our whole copy of a group.

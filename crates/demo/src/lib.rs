@@ -11,6 +11,7 @@ pub mod run;
 pub mod scenario;
 pub mod stage;
 pub mod tenant;
+pub mod way;
 pub mod words;
 
 pub use options::DemoOptions;

@@ -17,6 +17,16 @@ pub enum Scenario {
     Roundtrip,
     /// A forced failover of which one server cannot be built at site B, and its completion.
     Partial,
+    /// The two sites cannot talk: in quiet, and in the middle of a planned failover. Afterwards there is one primary.
+    Partition,
+    /// Site A dies, site B is forced, site A returns, makes itself safe, and in the end the application is back there.
+    ReturningSite,
+    /// Both sites are forced while they cannot talk: CONFLICT, until a person chooses.
+    BothForced,
+    /// A Protector's database is restored from an old copy, at either site.
+    RestoredBackup,
+    /// A site dies in the middle of what it drives: the other one is not held up, and takes over what is left.
+    DeadSiteMidway,
 }
 
 /// `protector demo ...`

@@ -230,12 +230,34 @@ impl Stage {
     /// When something cannot listen again.
     pub async fn revive_site(&mut self, at: usize) -> anyhow::Result<()> {
         self.served.sites[at].restart().await.context("the simulated site")?;
+        self.start_protector(at).await
+    }
+
+    /// Stops a site's Protector in good order; its cloud and array run on.
+    pub async fn stop_protector(&mut self, at: usize) {
+        if let Some(running) = self.protectors[at].take() {
+            running.shutdown.cancel();
+            // Its own error was logged; it is down anyway.
+            let _ = running.task.await;
+        }
+    }
+
+    /// Starts a site's Protector again, at the same address on the same database.
+    ///
+    /// # Errors
+    /// When it cannot listen or start again.
+    pub async fn start_protector(&mut self, at: usize) -> anyhow::Result<()> {
         let site = &self.sites[at];
         let roles = Roles { api: true, engine: true };
         let listening = Listening::bind(&site.config.bind).await?;
         let running = self.run_protector(site, roles, listening).await?;
         self.protectors[at] = Some(running);
         Ok(())
+    }
+
+    /// The file of a site's database.
+    pub fn database(&self, at: usize) -> PathBuf {
+        PathBuf::from(self.sites[at].config.database.trim_start_matches("sqlite://"))
     }
 
     /// A tenant's caller at a site, with the project's id.

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use protector_core::two_sites::{CLAIM_LASTS, PeerWord, Resume, resume};
+use protector_store::Scope;
 use protector_types::{Clock, GroupId, OperationId, SiteId};
 use protector_workflow::{Lease, PlannedStep, StepGate};
 use serde_json::Value;
@@ -133,6 +134,12 @@ async fn ask(
             true
         }
         Resume::GiveUp => {
+            // The peer's document says who went on; what it does not end is ended without a name.
+            engine.core.obey_peer(group).await;
+            let row = store.operation(&Scope::System, operation).await;
+            if row.is_ok_and(|row| row.remote) {
+                return false;
+            }
             let why = "The other site has gone on without this operation: the group has a newer epoch or version there";
             if let Err(error) = store.end_overtaken(operation, why).await {
                 tracing::warn!(%operation, %error, "the record could not be ended; tried again");

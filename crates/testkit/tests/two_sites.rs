@@ -210,6 +210,9 @@ async fn when_both_sites_forced_nothing_moves_until_a_person_chooses() {
     .await;
     assert_eq!(group["epoch"], json!(theirs.group.epoch.number));
     assert!(is_safe(&two), "the loser was made safe before it was released");
+    // Asked for at the loser: the winner learns that its epoch is known there, and pushes again.
+    let facts = at_b.core().store().site_facts(id).await.unwrap();
+    assert_eq!(facts.agreed_epoch, Some(theirs.group.epoch));
     for at in 0..2 {
         assert_eq!(sync_status(&two, at).await["status"], "IN SYNC");
     }

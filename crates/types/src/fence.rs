@@ -52,6 +52,14 @@ pub struct Fence {
 }
 
 impl Fence {
+    /// A quarantine that found its server stopped, locked and disconnected already: it says nothing of how it was before,
+    /// and takes the place of no record that does.
+    #[must_use]
+    pub fn found_it_fenced(&self) -> bool {
+        let connected = self.volumes.iter().any(|volume| !volume.connections.is_empty());
+        self.operation_id.is_none() && !self.was_active && self.was_locked && !connected
+    }
+
     /// Of two records of one server and one epoch: how it was before either. A site that comes back and an operation of
     /// the other site may fence the same server at once; who comes second sees a part of the first one's work. It ran if
     /// either saw it run, was locked if both saw the lock, and had every connection that either saw.
@@ -97,6 +105,14 @@ mod tests {
             operation_id: None,
             fenced_at: DateTime::UNIX_EPOCH,
         }
+    }
+
+    #[test]
+    fn who_finds_a_fenced_server_knows_nothing() {
+        assert!(record(false, true, &[]).found_it_fenced());
+        assert!(!record(false, false, &[]).found_it_fenced());
+        assert!(!record(true, true, &[]).found_it_fenced());
+        assert!(!record(false, true, &["h"]).found_it_fenced());
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct ExecutorConfig {
     pub gate: Gate,
     /// Look for each step before it runs for the first time: the journal may lag behind what was done (takeover).
     pub look_first: bool,
+    /// Patience, in an operation that was taken over, of steps that may fail with a warning: the site they are about is
+    /// most likely dead.
+    pub unseen_patience: Duration,
     /// Patience of the last look for what an operation left.
     pub last_look: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for ExecutorConfig {
             drain: Duration::from_secs(25),
             gate: Gate::default(),
             look_first: false,
+            unseen_patience: Duration::from_secs(10),
             last_look: Duration::from_secs(120),
         }
     }

@@ -254,8 +254,8 @@ impl<'a> Run<'a> {
                 self.record(EntryKind::Done { step, output: done.output, adopted }, batch);
             }
             DriveEnd::Failed { error, retries } => self.fail(step, error, retries, batch),
-            DriveEnd::Unclear { reason } if self.state.on_failure(step) == OnFailure::Warn => {
-                self.fail(step, StepError::new(reason), 0, batch);
+            DriveEnd::Unclear { reason } if self.warns_unseen(step) => {
+                self.fail_with(step, StepError::new(reason), 0, true, batch);
             }
             DriveEnd::Unclear { reason } if *self.state.mode() == Mode::Forward => {
                 self.in_flight.insert(step);
@@ -267,7 +267,39 @@ impl<'a> Run<'a> {
 
     fn fail(&mut self, step: usize, error: StepError, retries: u32, batch: &mut Batch) {
         let warning = self.state.on_failure(step) == OnFailure::Warn;
+        self.fail_with(step, error, retries, warning, batch);
+    }
+
+    fn fail_with(
+        &mut self,
+        step: usize,
+        error: StepError,
+        retries: u32,
+        warning: bool,
+        batch: &mut Batch,
+    ) {
         self.record(EntryKind::Failed { step: self.id(step), error, retries, warning }, batch);
+    }
+
+    /// Not to know how the step ended is a warning: always, or because it only looks at a site that is dead.
+    fn warns_unseen(&self, step: usize) -> bool {
+        let kind = &self.state.plan().steps[step].kind;
+        self.state.on_failure(step) == OnFailure::Warn
+            || (self.executor.config.look_first && self.executor.definition.may_go_unseen(kind))
+    }
+
+    /// The patience with a step, in seconds.
+    fn patience(&self, step: usize) -> i64 {
+        let planned = self.state.plan().steps[step].deadline_sec;
+        let unseen = match self.is_shortened(step) {
+            true => self.executor.config.unseen_patience.as_secs(),
+            false => u64::MAX,
+        };
+        i64::try_from(planned.min(unseen)).unwrap_or(i64::MAX / 4096)
+    }
+
+    fn is_shortened(&self, step: usize) -> bool {
+        self.executor.config.look_first && self.warns_unseen(step)
     }
 
     fn id(&self, step: usize) -> String {
@@ -395,7 +427,10 @@ impl<'a> Run<'a> {
         let planned = &plan.steps[step];
         let (input, attempt, resumed) = match *self.state.step(step) {
             StepState::Started { attempt, deadline_at } => {
-                let Some(attempt) = self.next_attempt(step, attempt, deadline_at) else {
+                let next = self.next_attempt(step, attempt, deadline_at);
+                // The engine that died had more patience with this step than is left to wait for.
+                let shorter = self.is_shortened(step).then_some(attempt + 1);
+                let Some(attempt) = next.or(shorter) else {
                     self.in_flight.insert(step);
                     batch.launches.push(Launch::Forward { step, resumed: true });
                     return;
@@ -413,7 +448,7 @@ impl<'a> Run<'a> {
         };
         match input {
             Ok(input) => {
-                let seconds = i64::try_from(planned.deadline_sec).unwrap_or(i64::MAX / 4096);
+                let seconds = self.patience(step);
                 let deadline_at = self.deadline_after(chrono::Duration::seconds(seconds));
                 let kind =
                     EntryKind::Started { step: planned.id.clone(), attempt, input, deadline_at };

@@ -276,6 +276,11 @@ pub trait Definition: Send + Sync {
     fn if_left(&self, _kind: &str) -> IfLeft {
         IfLeft::Writer
     }
+    /// A step of this kind only looks at the site that is left: when that site is dead and the operation was taken over,
+    /// not to be able to look is a warning.
+    fn may_go_unseen(&self, _kind: &str) -> bool {
+        false
+    }
     /// Domain changes that commit with the end of an operation that a person abandoned: to a state that is proven, or
     /// none. A group that is left in a running state becomes `error`.
     fn on_abandon(&self, state: &State) -> Vec<DomainEffect> {

@@ -234,7 +234,7 @@ pub async fn group_document(
     PathOf(path): PathOf<PeerGroupPath>,
 ) -> ApiResult<Json<PeerGroupBody>> {
     allow(&call)?;
-    let document = call.core().group_document(id("Protection group", &path.pg_id)?).await?;
+    let document = call.core().show_document(id("Protection group", &path.pg_id)?).await?;
     Ok(Json(PeerGroupBody { document }))
 }
 

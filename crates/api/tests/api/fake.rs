@@ -433,7 +433,7 @@ impl CoreApi for FakeCore {
     async fn group_stamps(&self, _: SiteId) -> Result<Vec<(GroupId, GroupStamp)>, Refusal> {
         Ok(vec![(group().id, stamp())])
     }
-    async fn group_document(&self, _: GroupId) -> Result<GroupDocument, Refusal> {
+    async fn show_document(&self, _: GroupId) -> Result<GroupDocument, Refusal> {
         Ok(GroupDocument { group: group(), members: Vec::new(), policy: None })
     }
     async fn accept_forced_group(

@@ -1,10 +1,16 @@
 //! What the demo can show: each scenario acts as a person would (over the API and the clouds' own APIs) and ends with the
 //! record of its last operation, or with what was not as it should be.
 
+mod both_forced;
+mod dead_site_midway;
 mod drill;
 mod failback;
 mod partial;
+mod partition;
 mod planned;
+mod restored_backup;
+mod returning_site;
+mod truth;
 mod unplanned;
 
 use std::time::Duration;
@@ -35,6 +41,11 @@ impl Scenario {
             Self::Failback => "failback",
             Self::Roundtrip => "roundtrip",
             Self::Partial => "partial",
+            Self::Partition => "partition",
+            Self::ReturningSite => "returning-site",
+            Self::BothForced => "both-forced",
+            Self::RestoredBackup => "restored-backup",
+            Self::DeadSiteMidway => "dead-site-midway",
         }
     }
 }
@@ -63,6 +74,11 @@ pub async fn run(play: &mut Play<'_>) -> anyhow::Result<Value> {
         Scenario::Failback => failback::once(play).await,
         Scenario::Roundtrip => failback::twice(play).await,
         Scenario::Partial => partial::play(play).await,
+        Scenario::Partition => partition::play(play).await,
+        Scenario::ReturningSite => returning_site::play(play).await,
+        Scenario::BothForced => both_forced::play(play).await,
+        Scenario::RestoredBackup => restored_backup::play(play).await,
+        Scenario::DeadSiteMidway => dead_site_midway::play(play).await,
     }
 }
 
@@ -105,16 +121,33 @@ impl Play<'_> {
     /// # Errors
     /// What the API answered.
     pub async fn act(&self, at: usize, action: &str, params: Value) -> anyhow::Result<Value> {
-        let (tenant, project) = self.stage.tenant(at).await?;
+        let id = self.begin(at, action, params).await?;
+        self.watch(at, action, &id).await
+    }
+
+    /// Starts an action at a site; gives the operation's id.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn begin(&self, at: usize, action: &str, params: Value) -> anyhow::Result<String> {
+        let (tenant, _) = self.stage.tenant(at).await?;
         let body = json!({action: params});
         self.say(&format!(
             "\n{action} of prod-web-app, asked at {} ({}x real time):\n",
             self.stage.sites[at].name, self.options.speed
         ));
         let started = follow::start_at(&self.stage, at, &tenant, &self.protected, &body).await?;
-        let id = text(&started, "/id")?;
+        text(&started, "/id")
+    }
+
+    /// Shows the progress of an operation at a site and waits for its end.
+    ///
+    /// # Errors
+    /// What the API answered.
+    pub async fn watch(&self, at: usize, action: &str, id: &str) -> anyhow::Result<Value> {
+        let (tenant, project) = self.stage.tenant(at).await?;
         let mut display = Display::new(action, self.options.json);
-        let record = follow::follow(&self.stage, at, &tenant, &project, &id, |record, events| {
+        let record = follow::follow(&self.stage, at, &tenant, &project, id, |record, events| {
             display.show(record, events);
         })
         .await?;

@@ -49,6 +49,10 @@ impl Definition for Failback {
         registry::if_left(kind)
     }
 
+    fn may_go_unseen(&self, kind: &str) -> bool {
+        registry::may_go_unseen(kind)
+    }
+
     fn on_end(&self, plan: &Plan, _status: OperationStatus, unwound: bool) -> Vec<DomainEffect> {
         // A completed failback has changed the group at its point of no return already.
         match plan.facts.get("group_id").map(|id| serde_json::from_value(id.clone())) {

@@ -72,6 +72,10 @@ impl Definition for Failover {
         registry::if_left(kind)
     }
 
+    fn may_go_unseen(&self, kind: &str) -> bool {
+        registry::may_go_unseen(kind)
+    }
+
     fn result_data(&self, state: &State) -> Value {
         result_data(state)
     }

@@ -136,7 +136,9 @@ impl Step for CreateServer {
                 return Found::Pending(format!("server {} is being built", input.server.name));
             }
         }
-        let Some(server) = attempt!(self.look(cx, cloud.as_ref()).await, outcome::found) else {
+        let Some(server) =
+            attempt!(self.look(cx, cloud.as_ref(), &input.server).await, outcome::found)
+        else {
             return Found::Absent;
         };
         match server.status.as_str() {
@@ -159,7 +161,7 @@ impl Step for CreateServer {
         let ran = output.is_some();
         let server = match output {
             Some(id) => absent_as_none(cloud.compute().server(&id).await),
-            None => self.look(cx, cloud.as_ref()).await,
+            None => self.look(cx, cloud.as_ref(), &input.server).await,
         };
         let Some(server) = attempt!(server, outcome::undo) else {
             self.0.forget_hint(&cx.marker());
@@ -210,7 +212,12 @@ impl CreateServer {
         })
     }
 
-    async fn look(&self, cx: &StepCx, cloud: &dyn Cloud) -> PortResult<Option<Server>> {
+    async fn look(
+        &self,
+        cx: &StepCx,
+        cloud: &dyn Cloud,
+        wanted: &NewServer,
+    ) -> PortResult<Option<Server>> {
         if let Some(id) = self.0.hinted(&cx.marker()) {
             return absent_as_none(cloud.compute().server(&id).await);
         }
@@ -218,8 +225,21 @@ impl CreateServer {
         let found = cloud.compute().servers(&filter).await?;
         // Never two (volumes and ports are exclusive), but one may have failed for that very reason.
         let better = |s: &Server| u8::from(s.status == "ERROR");
-        Ok(found.into_iter().min_by_key(better))
+        match found.into_iter().min_by_key(better) {
+            Some(server) => Ok(Some(server)),
+            None => at_its_port(cloud, wanted).await,
+        }
     }
+}
+
+/// The server that has our port. A later step takes the marker from a server that is finished; who took the operation
+/// over may not know of that step, since the streamed journal lags.
+async fn at_its_port(cloud: &dyn Cloud, wanted: &NewServer) -> PortResult<Option<Server>> {
+    let Some(id) = wanted.port_ids.first() else { return Ok(None) };
+    let port = absent_as_none(cloud.networking().port(id).await)?;
+    let Some(port) = port.filter(|port| !port.device_id.is_empty()) else { return Ok(None) };
+    let server = absent_as_none(cloud.compute().server(&port.device_id).await)?;
+    Ok(server.filter(|server| server.name == wanted.name))
 }
 
 /// The name of the keypair for whoever makes the server now. If that is not whom the plan meant (the trust has ended

@@ -44,11 +44,13 @@ impl Store {
             };
         };
         let before = group.clone();
+        // Who drives an operation raises its epochs, also one that another site planned and this one took over.
+        let here = self.site_in(tx).await?;
         for effect in effects {
             if effect.group_id() != head.group {
                 return Err(refused(format!("the effect is about {}", effect.group_id())).into());
             }
-            apply(tx, &mut group, head.operation, effect, &refused).await?;
+            apply(tx, &mut group, (here, head.operation), effect, &refused).await?;
         }
         if ends {
             group.current_operation_id = None;
@@ -77,21 +79,21 @@ fn changes_members(effect: &DomainEffect) -> bool {
 async fn apply(
     tx: &DatabaseTransaction,
     group: &mut ProtectionGroup,
-    operation: OperationId,
+    (here, operation): (SiteId, OperationId),
     effect: &DomainEffect,
     refused: &(impl Fn(String) -> Conflict + Sync),
 ) -> Result<(), StoreError> {
     match effect {
-        DomainEffect::SwapPrimary { new_primary, raised_by, status, placements, .. } => {
+        DomainEffect::SwapPrimary { new_primary, status, placements, .. } => {
             set_status(group, *status)?;
-            move_primary(group, *new_primary, *raised_by, operation).map_err(refused)?;
+            move_primary(group, *new_primary, here, operation).map_err(refused)?;
             group.failover_count += 1;
             place(tx, group.id, *new_primary, placements, refused).await?;
         }
         // Given back without having been taken: nothing to tell.
         DomainEffect::MovePrimary { primary, .. } if *primary == group.current_primary_site_id => {}
-        DomainEffect::MovePrimary { primary, raised_by, .. } => {
-            move_primary(group, *primary, *raised_by, operation).map_err(refused)?;
+        DomainEffect::MovePrimary { primary, .. } => {
+            move_primary(group, *primary, here, operation).map_err(refused)?;
         }
         DomainEffect::Arrived { status, counts, placements, .. } => {
             set_status(group, *status)?;

@@ -18,7 +18,8 @@ fn read(row: fence::Model) -> Result<Fence, StoreError> {
     Row { table: "fences", id: &row.member_id }.json("body", &row.body)
 }
 
-/// Records fences; older ones than those known change nothing, those of the same epoch and server are merged.
+/// Records fences; older ones than those known change nothing, those of the same epoch and server are merged. One that
+/// found its server fenced already takes nobody's place: a restored database knows nothing of the fence that stands.
 pub(crate) async fn put<C: ConnectionTrait>(
     tx: &C,
     group: GroupId,
@@ -27,13 +28,14 @@ pub(crate) async fn put<C: ConnectionTrait>(
     for record in fences {
         let key = (record.member_id.to_string(), record.site_id.to_string());
         let epoch = number("epoch", record.epoch)?;
-        let known = fence::Entity::find_by_id(key.clone()).one(tx).await?;
-        if known.as_ref().is_some_and(|known| known.epoch > epoch) {
+        let known = fence::Entity::find_by_id(key.clone()).one(tx).await?.map(read).transpose()?;
+        let same = known.as_ref().filter(|known| known.server_id == record.server_id);
+        let is_empty = same.is_some_and(Fence::found_it_fenced) && !record.found_it_fenced();
+        let is_older = known.as_ref().is_some_and(|known| known.epoch > record.epoch);
+        if (is_older && !is_empty) || (same.is_some() && record.found_it_fenced()) {
             continue;
         }
         let known = known
-            .map(read)
-            .transpose()?
             .filter(|known| known.epoch == record.epoch && known.server_id == record.server_id);
         let merged = match known {
             Some(known) => record.clone().merged(&known),

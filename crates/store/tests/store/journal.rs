@@ -45,7 +45,8 @@ fn swap(world: &World, group_id: GroupId, placements: Vec<NewPlacement>) -> Doma
     DomainEffect::SwapPrimary {
         group_id,
         new_primary: world.there,
-        raised_by: world.here,
+        // Planned at the other site; this one has taken it over, and is who raises the epoch.
+        raised_by: world.there,
         status: GroupStatus::FailedOver,
         placements,
     }

@@ -14,6 +14,7 @@ mod requests;
 mod skips;
 mod stage;
 mod sweeps;
+mod takeover;
 mod threads;
 
 use std::sync::Once;

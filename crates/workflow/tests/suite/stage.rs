@@ -302,6 +302,9 @@ impl Definition for Acting {
             _ => IfLeft::Writer,
         }
     }
+    fn may_go_unseen(&self, kind: &str) -> bool {
+        kind == "unseen"
+    }
     fn on_end(&self, _: &Plan, _: OperationStatus, _: bool) -> Vec<DomainEffect> {
         vec![]
     }
