@@ -91,6 +91,9 @@ pub struct Session {
     trust_ended: RwLock<Option<String>>,
 }
 
+/// Before a refused log-in is tried once more.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
 impl Session {
     /// A session; nobody is called until the first use.
     pub fn new(keystone: Service, credentials: Arc<Credentials>, scope: Scope) -> Self {
@@ -161,7 +164,15 @@ impl Session {
         {
             return Err(error.clone());
         }
-        let outcome = self.log_in().await;
+        let outcome = match self.log_in().await {
+            Err(error @ PortError::Denied { .. }) => {
+                // Behind a load balancer one Keystone may be behind the others: a single no ends nobody's operation.
+                tracing::warn!(service = self.keystone.label(), %error, "log-in refused; asked once more");
+                self.keystone.clock().sleep(ASK_AGAIN).await;
+                self.log_in().await
+            }
+            other => other,
+        };
         let number = self.finished.fetch_add(1, Ordering::AcqRel) + 1;
         match outcome {
             Ok(token) => {

@@ -121,6 +121,17 @@ async fn a_session_survives_401_and_the_end_of_its_token() {
     }
 }
 
+/// One Keystone of several that is behind the others once ended an operation for good.
+#[tokio::test]
+async fn one_refused_log_in_is_asked_once_more() {
+    let lab = lab().await;
+    let rule = Effect::Status { code: 401, message: None, retry_after: None };
+    let rule = Rule::new(rule).service("identity").method("POST").path("/auth/tokens").times(1);
+    lab.world.faults().add(rule);
+    lab.app.compute().flavors().await.unwrap();
+    assert_eq!(lab.world.faults().counts(None).values().sum::<u64>(), 1, "it was refused once");
+}
+
 #[tokio::test]
 async fn a_trust_lets_us_act_as_the_tenant() {
     let lab = lab().await;

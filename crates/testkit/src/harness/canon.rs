@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Depend on when or in which order things happened, wherever they stand.
-const VOLATILE: [&str; 22] = [
+const VOLATILE: [&str; 23] = [
     "now",
     "created",
     "created_at",
@@ -31,6 +31,7 @@ const VOLATILE: [&str; 22] = [
     "point_at",
     "fenced_at",
     "kept_at",
+    "expires_at",
     "array_volume_id",
 ];
 /// Chosen by a scheduler: left out of what is new.
@@ -233,6 +234,16 @@ impl Canon {
             out.extend(extra.into_iter().map(|line| format!("+ {name}: {line}")));
         }
         out
+    }
+
+    /// All but these lines.
+    #[must_use]
+    pub fn without(&self, dropped: impl Fn(&str, &str) -> bool) -> Self {
+        let mut sections = self.sections.clone();
+        for (name, lines) in &mut sections {
+            lines.retain(|line| !dropped(name, line));
+        }
+        Self { sections }
     }
 
     /// How many things each section has.
