@@ -35,8 +35,15 @@ const VOLATILE: [&str; 23] = [
     "array_volume_id",
 ];
 /// Chosen by a scheduler: left out of what is new.
-const PLACED: [&str; 6] =
-    ["host", "attached_host", "array_host", "lun", "binding:host_id", "attachment_id"];
+const PLACED: [&str; 7] = [
+    "host",
+    "attached_host",
+    "array_host",
+    "lun",
+    "binding:host_id",
+    "attachment_id",
+    "provider:segmentation_id",
+];
 /// Lists that say nothing of the operation: made by a scheduler or a schedule.
 const SKIPPED: [&str; 2] = ["hosts", "host_groups"];
 /// Of these only what carries the operation's marker counts: schedules make others.
@@ -236,14 +243,16 @@ impl Canon {
         out
     }
 
-    /// All but these lines.
+    /// Each line as `change` gives it; without those for which it gives none.
     #[must_use]
-    pub fn without(&self, dropped: impl Fn(&str, &str) -> bool) -> Self {
-        let mut sections = self.sections.clone();
-        for (name, lines) in &mut sections {
-            lines.retain(|line| !dropped(name, line));
-        }
-        Self { sections }
+    pub fn mapped(&self, change: impl Fn(&str, &str) -> Option<String>) -> Self {
+        let changed = |(name, lines): (&String, &Vec<String>)| {
+            let mut lines: Vec<_> = lines.iter().filter_map(|line| change(name, line)).collect();
+            lines.sort();
+            (name.clone(), lines)
+        };
+        let sections = self.sections.iter().map(changed);
+        Self { sections: sections.filter(|(_, lines)| !lines.is_empty()).collect() }
     }
 
     /// How many things each section has.

@@ -32,6 +32,8 @@ use super::{
 
 /// Seconds of the scene's world in one real second.
 const SPEED: f64 = 40.0;
+/// Seconds: a transfer may take days, but a play that waits for them in vain only takes longer and shows nothing more.
+const LONGEST: u64 = 900;
 /// The tenant's own.
 const SECURITY_GROUP: &str = "web";
 /// Real time that one prerequisite may take.
@@ -201,6 +203,9 @@ impl Scene {
         let mut site_ids = Vec::new();
         for id in &self.protected.site_ids {
             site_ids.push(id.parse().context("a site's id")?);
+        }
+        for step in &mut plan.steps {
+            step.deadline_sec = step.deadline_sec.min(LONGEST);
         }
         // A fork cannot go back in time: the moment is read after it was made.
         let still = |moment: Moment| self.stage.world.fork(Arc::new(VirtualClock::at(moment)));
