@@ -20,13 +20,14 @@ pub const PLANNED_PANIC: &str = "planned panic";
 
 /// Kinds whose look finds nothing by design: effect and outcome are one transaction, or to do it again is harmless and
 /// simpler than to look. They are done again, and the end has to be the same.
-const REPEATED: [&str; 8] = [
+const REPEATED: [&str; 9] = [
     "accept_primary",
     "arrive",
     "expect_none",
     "move_primary",
     "push_group",
     "refuse_source",
+    "restore_content",
     "swap_back",
     "swap_primary",
 ];

@@ -181,7 +181,16 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "planned failover that needs room",
         definition: "failover",
-        kinds: rebuilding![
+        kinds: &[
+            "clone_volume",
+            "manage_volume",
+            "dress_volume",
+            "import_keypair",
+            "create_port",
+            "create_server",
+            "settle_power",
+            "finish_server",
+            "barrier",
             "recheck",
             "await_replication",
             "stop_server",
@@ -210,7 +219,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "forced failover",
         definition: "forced_failover",
-        kinds: rebuilding!["choose_point", "move_primary", "arrive"],
+        kinds: rebuilding!["choose_point", "move_primary", "arrive", "refuse_source"],
         before: &[SYNCED, Before::Down(0)],
         at: 1,
         body: forced,
@@ -243,7 +252,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "completion of a partial failover",
         definition: "forced_failover",
-        kinds: rebuilding!["recall", "arrive"],
+        kinds: &["create_server", "finish_server", "barrier", "recall", "arrive"],
         before: &[
             SYNCED,
             Before::World("no host for web-1", refuse_web_1),
@@ -315,7 +324,13 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "failback without the original",
         definition: "failback",
-        kinds: rebuilding![
+        kinds: &[
+            "clone_volume",
+            "manage_volume",
+            "create_port",
+            "create_server",
+            "finish_server",
+            "barrier",
             "ensure_group",
             "snapshot_group",
             "await_replication",
