@@ -286,10 +286,18 @@ impl Judge<'_> {
     }
 
     fn writers(&mut self) {
+        // A source whose stop failed with a warning runs on, cut off from its volumes: that is the fence.
+        let is_cut_off = |name: &str| {
+            self.plan.steps.iter().any(|s| {
+                let warned = s.kind == "stop_server" && s.on_failure == OnFailure::Warn;
+                warned && s.subject.as_deref() == Some(name)
+            })
+        };
         let cannot: Vec<_> = self
             .played
             .cannot_write
             .iter()
+            .filter(|(at, name, _)| *at != 0 || !is_cut_off(name))
             .filter(|(at, name, _)| {
                 !self.golden.cannot_write.iter().any(|(a, n, _)| (a, n) == (at, name))
             })
