@@ -40,9 +40,6 @@ pub(crate) struct Sessions {
     finished: AtomicU64,
 }
 
-/// Before a refused log-in is tried once more.
-const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
-
 impl Sessions {
     pub fn new(service: Service, root: String, api_token: Secret) -> Self {
         Self {
@@ -80,10 +77,9 @@ impl Sessions {
         }
         let outcome = match self.log_in().await {
             Err(error @ PortError::Denied { .. }) => {
-                // A controller that has just taken over knows its tokens a moment later: a single no ends nobody's
+                // A controller that has just taken over may be behind: a single no ends nobody's
                 // operation.
                 tracing::warn!(array = self.service.label(), %error, "log-in refused; asked once more");
-                self.service.clock().sleep(ASK_AGAIN).await;
                 self.log_in().await
             }
             other => other,
