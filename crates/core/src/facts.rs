@@ -375,6 +375,7 @@ fn server_spec(
         server_group,
         ports,
         security_groups: Vec::new(),
+        was_off: server.status == "SHUTOFF",
     }
 }
 

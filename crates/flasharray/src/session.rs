@@ -75,7 +75,15 @@ impl Sessions {
         {
             return Err(error.clone());
         }
-        let outcome = self.log_in().await;
+        let outcome = match self.log_in().await {
+            Err(error @ PortError::Denied { .. }) => {
+                // A controller that has just taken over may be behind: a single no ends nobody's
+                // operation.
+                tracing::warn!(array = self.service.label(), %error, "log-in refused; asked once more");
+                self.log_in().await
+            }
+            other => other,
+        };
         let number = self.finished.fetch_add(1, Ordering::AcqRel) + 1;
         match outcome {
             Ok(session) => {

@@ -221,6 +221,8 @@ pub struct ServerSpec {
     pub ports: Vec<PortSpec>,
     /// The project's security groups that the ports use, and those which these refer to; never `default`.
     pub security_groups: Vec<SecurityGroupSpec>,
+    /// It was SHUTOFF when it was last read: a forced failover, which cannot ask, leaves it off.
+    pub was_off: bool,
 }
 
 /// A security group, so that it can be made elsewhere.

@@ -113,7 +113,7 @@ impl Outputs {
     /// A [`StepError`] when the step has none or it has another form: a plan whose dependencies are wrong.
     pub fn get<T: DeserializeOwned>(&self, step: &str) -> Result<T, StepError> {
         let value = self.0.get(step).ok_or_else(|| {
-            StepError::new(format!("step {step} has no output; the plan is wrong"))
+            StepError::new(format!("step {step} has no output: it did not succeed"))
         })?;
         T::deserialize(value.as_ref()).map_err(|error| {
             StepError::new(format!("the output of step {step} cannot be read: {error}"))

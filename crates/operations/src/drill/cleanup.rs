@@ -174,7 +174,7 @@ fn sweeps(sketch: &mut Sketch, request: &PlanRequest, record: &DrillRecord, plac
         What::ServerGroups,
         What::SecurityGroups,
     ];
-    let after = ["networks", "groups", "volumes"].map(str::to_owned).to_vec();
+    let after = ["networks", "groups", "security", "volumes"].map(str::to_owned).to_vec();
     sketch.add("left", "list_leftovers", 2, after, input(&all)).deadline_sec = 120;
     let input = sweep::Expected { listed_by: "left".into() };
     sketch.add("none", "expect_none", 2, vec!["left".into()], input);

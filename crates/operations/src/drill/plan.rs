@@ -219,7 +219,7 @@ fn server_of(
         );
     }
     Running {
-        was_active: server.is_none_or(|s| s.status != "SHUTOFF"),
+        was_active: server.map_or(!member.spec.was_off, |s| s.status != "SHUTOFF"),
         was_locked: server.is_some_and(|s| s.locked),
         server_id: id,
     }

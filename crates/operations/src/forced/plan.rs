@@ -214,12 +214,28 @@ fn warnings(look: &Look<'_>) -> Vec<String> {
              and a final snapshot is tried"
         ),
         None => format!(
-            "{source} does not answer: how its servers were is not known, and all are started; its metadata is not \
-             updated: run sync-force once it is back"
+            "{source} does not answer: its metadata is not updated; run sync-force once it is back. Its servers come up \
+             as they were when they were last read, {}",
+            off_words(look.request)
         ),
     }];
     warnings.extend(look.remains.as_ref().map(Remains::warning));
     warnings
+}
+
+/// Who stays off, and since when that is known: a tenant who has started one meanwhile has to start it again.
+fn off_words(request: &PlanRequest) -> String {
+    let off = request.members.iter().filter(|member| member.spec.was_off);
+    let off: Vec<_> = off
+        .map(|member| {
+            let read = member.observed_at.format("%Y-%m-%dT%H:%M:%SZ");
+            format!("{} (read {read})", member.spec.name)
+        })
+        .collect();
+    match off.as_slice() {
+        [] => "all of them on".to_owned(),
+        off => format!("all of them on but {}", off.join(", ")),
+    }
 }
 
 /// Members of which no complete point holds everything, if the others can do without them; else a reason.
@@ -294,12 +310,12 @@ fn words(reasons: &[Reason]) -> String {
     reasons.iter().map(|r| r.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
-/// As the source says, or as a server is that nobody can ask about: it ran.
+/// As the source says; a server that nobody can ask about is as it was when it was last read.
 fn server_of(member: &Member, look: &Look<'_>) -> Running {
     let id = member.servers.get(&look.places.source.site).cloned().unwrap_or_default();
     let server = look.source.as_ref().and_then(|source| source.servers.get(&id));
     Running {
-        was_active: server.is_none_or(|s| s.status != "SHUTOFF"),
+        was_active: server.map_or(!member.spec.was_off, |s| s.status != "SHUTOFF"),
         was_locked: server.is_some_and(|s| s.locked),
         server_id: id,
     }

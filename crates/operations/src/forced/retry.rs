@@ -16,6 +16,7 @@ use crate::{
     deps::Deps,
     facts::{self, Reasons},
     points,
+    rebuild::ReadyMember,
     steps::{choose_point, create_port, manage_volume},
 };
 
@@ -61,7 +62,8 @@ pub async fn plan(
     let recalled = recall(deps, &mut look, earlier, &missing).await?;
     let mut reasons = Reasons::default();
     check_point(&look, &recalled, &missing, &mut reasons);
-    let (ready, more, not_preserved) = plan::members_of(&mut look, &missing, &mut reasons);
+    let (mut ready, more, not_preserved) = plan::members_of(&mut look, &missing, &mut reasons);
+    ready.iter_mut().for_each(|(m, member)| recall_power(earlier, *m, member));
     let (fitting, short) = fit::split(ready, &look.target);
     let left_out = more
         .into_iter()
@@ -136,6 +138,15 @@ async fn recall(
     }
     look.target.ports.retain(|port| !own_ports.contains(&port.id));
     Ok(Recalled(recalled))
+}
+
+/// The first attempt may have asked the source how a server was; a retry does not ask.
+fn recall_power(earlier: &EarlierOperation, m: usize, member: &mut ReadyMember<'_>) {
+    let steps = earlier.plan.iter().flat_map(|plan| &plan.steps);
+    let ids: BTreeSet<&str> = steps.map(|step| step.id.as_str()).collect();
+    if ids.contains(format!("m{m}.create").as_str()) {
+        member.was_active = !ids.contains(format!("m{m}.power").as_str());
+    }
 }
 
 /// A clone that is gone can be made again as long as its point is there; never from a newer one.

@@ -109,8 +109,9 @@ impl Step for CreateServer {
                 delete_on_termination: volume.delete_on_termination,
             });
         }
-        if let Some(step) = &planned.server_group_from {
-            server.server_group_id = Some(outputs.get(step)?);
+        // Where the group could not be made the plan says whether that is a warning: the server comes up without it.
+        if let Some(step) = planned.server_group_from.filter(|step| outputs.has(step)) {
+            server.server_group_id = Some(outputs.get(&step)?);
         }
         let Planned { place, owner, public_key, keeps, .. } = planned;
         let late = keeps.map(|keeps| Late { keeps, volumes: managed_volumes });
@@ -180,7 +181,8 @@ impl Step for CreateServer {
             if let Some(answer) = self.still(cloud.as_ref(), &server).await {
                 return answer;
             }
-            attempt!(late.keep(&self.0, cx.operation()).await, outcome::undo);
+            let permit = DestroyPermit::made_by(cx.evidence());
+            attempt!(late.keep(&self.0, cx.operation(), &permit).await, outcome::undo);
         }
         match cloud
             .compute()

@@ -3,7 +3,9 @@
 //! array destroys a volume's snapshots with it. The clone, with a snapshot that names it, stays for the retention.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use protector_ports::{PortError, PortResult, ReplicationArray, VolumeKey, absent_as_none};
+use protector_ports::{
+    DestroyPermit, PortError, PortResult, ReplicationArray, VolumeKey, absent_as_none,
+};
 use protector_types::{DomainEffect, GroupId, KeptCopy, KeptThing, MemberId, OperationId};
 use protector_workflow::Undo;
 use serde::{Deserialize, Serialize};
@@ -52,16 +54,24 @@ impl Late {
     ///
     /// # Errors
     /// As any call; may be repeated.
-    pub async fn keep(&self, deps: &Deps, operation: OperationId) -> PortResult<()> {
+    pub async fn keep(
+        &self,
+        deps: &Deps,
+        operation: OperationId,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
         let array = self.keeps.array.array(deps).await?;
         for (position, volume) in self.volumes.iter().enumerate() {
             let kept = self.name(operation, position);
+            let taken = format!("{}-late", suffix(operation));
             if self.find(array.as_ref(), &kept).await?.is_none() {
-                let taken = format!("{}-late", suffix(operation));
                 snapshot(array.as_ref(), &volume.array_volume, &taken).await?;
                 array.clone_from_point(&volume.array_volume, &taken, &kept).await?;
             }
             snapshot(array.as_ref(), &kept, NAMED).await?;
+            // A volume that is kept for a retry would carry it for ever: nobody's books name it.
+            let taken = format!("{}.{taken}", volume.array_volume);
+            array.destroy_volume_snapshot(&taken, permit).await?;
         }
         Ok(())
     }

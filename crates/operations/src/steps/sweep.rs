@@ -16,6 +16,9 @@ use crate::{
     outcome,
 };
 
+/// How far the services' lists may be behind.
+const BEHIND: Duration = Duration::from_secs(4);
+
 /// Makes the step that removes.
 pub struct Sweep(pub Deps);
 
@@ -278,8 +281,13 @@ impl Step for ListLeftovers {
         outcome::run_as_look(self.find(cx, input).await)
     }
 
-    async fn find(&self, _cx: &StepCx, input: &Input) -> Found<Vec<String>> {
-        let left = attempt!(input.list(&self.0).await, outcome::found);
+    async fn find(&self, cx: &StepCx, input: &Input) -> Found<Vec<String>> {
+        let mut left = attempt!(input.list(&self.0).await, outcome::found);
+        if !left.is_empty() {
+            // A list may be behind: what has just gone is no leftover.
+            cx.sleep(BEHIND).await;
+            left = attempt!(input.list(&self.0).await, outcome::found);
+        }
         Found::present(left.iter().map(Left::words).collect())
     }
 

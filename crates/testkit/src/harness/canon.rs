@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Depend on when or in which order things happened, wherever they stand.
-const VOLATILE: [&str; 22] = [
+const VOLATILE: [&str; 23] = [
     "now",
     "created",
     "created_at",
@@ -31,11 +31,19 @@ const VOLATILE: [&str; 22] = [
     "point_at",
     "fenced_at",
     "kept_at",
+    "expires_at",
     "array_volume_id",
 ];
 /// Chosen by a scheduler: left out of what is new.
-const PLACED: [&str; 6] =
-    ["host", "attached_host", "array_host", "lun", "binding:host_id", "attachment_id"];
+const PLACED: [&str; 7] = [
+    "host",
+    "attached_host",
+    "array_host",
+    "lun",
+    "binding:host_id",
+    "attachment_id",
+    "provider:segmentation_id",
+];
 /// Lists that say nothing of the operation: made by a scheduler or a schedule.
 const SKIPPED: [&str; 2] = ["hosts", "host_groups"];
 /// Of these only what carries the operation's marker counts: schedules make others.
@@ -233,6 +241,18 @@ impl Canon {
             out.extend(extra.into_iter().map(|line| format!("+ {name}: {line}")));
         }
         out
+    }
+
+    /// Each line as `change` gives it; without those for which it gives none.
+    #[must_use]
+    pub fn mapped(&self, change: impl Fn(&str, &str) -> Option<String>) -> Self {
+        let changed = |(name, lines): (&String, &Vec<String>)| {
+            let mut lines: Vec<_> = lines.iter().filter_map(|line| change(name, line)).collect();
+            lines.sort();
+            (name.clone(), lines)
+        };
+        let sections = self.sections.iter().map(changed);
+        Self { sections: sections.filter(|(_, lines)| !lines.is_empty()).collect() }
     }
 
     /// How many things each section has.

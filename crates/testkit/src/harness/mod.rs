@@ -13,6 +13,7 @@ pub mod fabric;
 pub mod faults;
 pub mod gremlin;
 pub mod journal;
+pub mod leaves;
 pub mod play;
 pub mod points;
 pub mod probe;

@@ -32,6 +32,10 @@ use super::{
 
 /// Seconds of the scene's world in one real second.
 const SPEED: f64 = 40.0;
+/// Seconds: a transfer may take days, but a play that waits for them in vain only takes longer and shows nothing more.
+const LONGEST: u64 = 900;
+/// The tenant's own.
+const SECURITY_GROUP: &str = "web";
 /// Real time that one prerequisite may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -200,6 +204,9 @@ impl Scene {
         for id in &self.protected.site_ids {
             site_ids.push(id.parse().context("a site's id")?);
         }
+        for step in &mut plan.steps {
+            step.deadline_sec = step.deadline_sec.min(LONGEST);
+        }
         // A fork cannot go back in time: the moment is read after it was made.
         let still = |moment: Moment| self.stage.world.fork(Arc::new(VirtualClock::at(moment)));
         let ahead = Moment {
@@ -250,8 +257,8 @@ pub fn set(entry: &Entry) -> anyhow::Result<Start> {
     })
 }
 
-/// Two servers that need every kind of step: one runs, with two volumes, in a server group, with a key; one is off,
-/// with metadata and image metadata on its volume.
+/// Two servers that need every kind of step: one runs, with two volumes, in a server group, with a key and a security
+/// group of its own; one is off, with metadata and image metadata on its volume.
 async fn application(stage: &Stage) -> anyhow::Result<Vec<AppServer>> {
     let (tenant, project) = stage.tenant(0).await?;
     let cloud = stage.sites[0].cloud_url.clone();
@@ -265,7 +272,9 @@ async fn application(stage: &Stage) -> anyhow::Result<Vec<AppServer>> {
     let group = json!({"server_group": {"name": "apart", "policy": "anti-affinity"}});
     let group = tenant.post(&format!("{nova}/os-server-groups"), &group).await?;
     let group = text(&group, "/server_group/id")?;
-    let networks = tenant.get(&format!("{cloud}/network/v2.0/networks")).await?;
+    let neutron = format!("{cloud}/network/v2.0");
+    security_group(&tenant, &neutron).await.context("security group")?;
+    let networks = tenant.get(&format!("{neutron}/networks")).await?;
     let mut servers = Vec::new();
     for (index, (name, volumes)) in [("web-1", 2), ("db-1", 1)].into_iter().enumerate() {
         let volumes = make_volumes(stage, name, volumes, (&project, &user))?;
@@ -287,6 +296,19 @@ async fn application(stage: &Stage) -> anyhow::Result<Vec<AppServer>> {
     tenant.post(&format!("{nova}/servers/{}/action", db.id), &stop).await.context("stop")?;
     tenant::await_status(stage, &tenant, 0, &db.id, "SHUTOFF").await?;
     Ok(servers)
+}
+
+/// A group that lets its own members in: the reference to itself has to point to the copy.
+async fn security_group(tenant: &Rest, neutron: &str) -> anyhow::Result<()> {
+    let group = json!({"security_group": {"name": SECURITY_GROUP, "description": "web tier"}});
+    let made = tenant.post(&format!("{neutron}/security-groups"), &group).await?;
+    let id = text(&made, "/security_group/id")?;
+    let rule = json!({"security_group_rule": {
+        "security_group_id": id, "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp",
+        "port_range_min": 80, "port_range_max": 80, "remote_group_id": id,
+    }});
+    tenant.post(&format!("{neutron}/security-group-rules"), &rule).await?;
+    Ok(())
 }
 
 async fn dress(tenant: &Rest, volume: &str) -> anyhow::Result<()> {
@@ -337,6 +359,7 @@ fn server_body(name: &str, network: &str, volumes: &[String], group: Option<&str
     }});
     if let Some(group) = group {
         body["server"]["key_name"] = json!("app-key");
+        body["server"]["security_groups"] = json!([{"name": SECURITY_GROUP}]);
         body["os:scheduler_hints"] = json!({"group": group});
     }
     body

@@ -92,6 +92,15 @@ fn build_web_1(world: &World) {
     world.cloud(1).fail_builds_of("web-1", None);
 }
 
+/// Somebody extended a volume of web-1 at site A while its data was elsewhere: the server cannot take it back.
+fn extend_original(world: &World) {
+    let mut state = world.cloud(0).lock();
+    let of_web_1 = |name: &Option<String>| name.as_deref() == Some("web-1-1");
+    for volume in state.cinder.volumes.values_mut().filter(|v| of_web_1(&v.name)) {
+        volume.size += 5;
+    }
+}
+
 /// The tenant's quota at site B is full with what is there.
 fn fill_quota_of_b(world: &World) {
     let mut state = world.cloud(1).lock();
@@ -126,7 +135,8 @@ fn sync(_: &Scene) -> Value {
 macro_rules! rebuilding {
     ($($more:literal),* $(,)?) => {
         &["clone_volume", "manage_volume", "dress_volume", "import_keypair", "create_server_group",
-          "create_port", "create_server", "settle_power", "barrier", $($more),*]
+          "create_security_group", "fill_security_group", "create_port", "create_server", "settle_power",
+          "finish_server", "barrier", $($more),*]
     };
 }
 
@@ -171,7 +181,16 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "planned failover that needs room",
         definition: "failover",
-        kinds: rebuilding![
+        kinds: &[
+            "clone_volume",
+            "manage_volume",
+            "dress_volume",
+            "import_keypair",
+            "create_port",
+            "create_server",
+            "settle_power",
+            "finish_server",
+            "barrier",
             "recheck",
             "await_replication",
             "stop_server",
@@ -200,7 +219,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "forced failover",
         definition: "forced_failover",
-        kinds: rebuilding!["choose_point", "move_primary", "arrive"],
+        kinds: rebuilding!["choose_point", "move_primary", "arrive", "refuse_source"],
         before: &[SYNCED, Before::Down(0)],
         at: 1,
         body: forced,
@@ -233,7 +252,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "completion of a partial failover",
         definition: "forced_failover",
-        kinds: rebuilding!["recall", "arrive"],
+        kinds: &["create_server", "finish_server", "barrier", "recall", "arrive"],
         before: &[
             SYNCED,
             Before::World("no host for web-1", refuse_web_1),
@@ -305,7 +324,13 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "failback without the original",
         definition: "failback",
-        kinds: rebuilding![
+        kinds: &[
+            "clone_volume",
+            "manage_volume",
+            "create_port",
+            "create_server",
+            "finish_server",
+            "barrier",
             "ensure_group",
             "snapshot_group",
             "await_replication",
@@ -326,6 +351,45 @@ pub const TABLE: &[Entry] = &[
             "push_group",
         ],
         before: &[FAILED_OVER, Before::Delete("web-1")],
+        at: 1,
+        body: failback,
+        ends: ends::returned,
+        ..USUAL
+    },
+    Entry {
+        name: "failback beside an original that cannot be used",
+        definition: "failback",
+        kinds: &[
+            "clone_volume",
+            "manage_volume",
+            "free_port",
+            "take_port",
+            "create_server",
+            "finish_server",
+            "barrier",
+            "ensure_group",
+            "snapshot_group",
+            "await_replication",
+            "verify_source",
+            "secure_volume",
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "restore_content",
+            "restore_connections",
+            "unlock_server",
+            "swap_back",
+            "retire_server",
+            "delete_port",
+            "stop_schedule",
+            "start_schedule",
+            "push_group",
+        ],
+        before: &[
+            FAILED_OVER,
+            Before::World("a volume of web-1 was extended at A", extend_original),
+        ],
         at: 1,
         body: failback,
         ends: ends::returned,

@@ -1,10 +1,13 @@
 //! Judges what is left after a play.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use protector_types::{DomainEffect, OperationStatus};
-use protector_workflow::{Plan, RunEnd};
+use protector_workflow::{OnFailure, Plan, RunEnd};
 
 use super::{
     canon::{Canon, Reading},
+    leaves::{Leaves, spared},
     play::Played,
     points::Expect,
 };
@@ -30,12 +33,6 @@ pub fn effects(reading: &Reading, effects: &[DomainEffect]) -> Vec<String> {
     let mut plain: Vec<_> = effects.iter().map(|effect| reading.plain(effect)).collect();
     plain.sort();
     plain
-}
-
-/// What a rollback leaves on purpose: a public key, and group snapshots (copies that the retention removes).
-fn kept_on_purpose(section: &str, _line: &str) -> bool {
-    let array = section.starts_with("array");
-    section.ends_with("keypairs") || (array && section.ends_with("snapshots"))
 }
 
 /// Everything that is wrong.
@@ -89,7 +86,8 @@ impl Judge<'_> {
             }
             Expect::Warns(step) => {
                 self.never_parked();
-                self.completed(Care::Counts);
+                let kind = self.plan.steps.iter().find(|s| s.id == *step).map(|s| s.kind.as_str());
+                self.completed(Care::Counts(spared(kind.unwrap_or_default())));
                 let view = &self.played.view;
                 let told = !view.warnings.is_empty() && view.steps_failed.is_empty();
                 let shown = format!("{view:?}");
@@ -111,10 +109,16 @@ impl Judge<'_> {
                 }
                 self.rolled_back(failed);
             }
-            Expect::Either(step) => match self.ended() {
-                Some(OperationStatus::Failed) => self.rolled_back(step),
-                _ => self.completed(Care::Counts),
-            },
+            Expect::Either(step) => {
+                let struck = self.sibling(step);
+                let own = self.plan.steps.iter().find(|s| s.id == struck);
+                let isolates = own.is_some_and(|s| s.on_failure == OnFailure::Isolate);
+                match self.ended() {
+                    Some(OperationStatus::Failed) if isolates => self.isolated(&struck),
+                    Some(OperationStatus::Failed) => self.rolled_back(&struck),
+                    _ => self.completed(Care::Counts(spared(own.map_or("", |s| s.kind.as_str())))),
+                }
+            }
             Expect::Isolates(step) => self.isolated(step),
             Expect::Rests => {
                 let end = self.played.end.clone();
@@ -128,6 +132,14 @@ impl Judge<'_> {
                 }
             }
         }
+    }
+
+    /// The step itself, or one of its kind whose request of the same form was on its way at the same moment and met the
+    /// service's refusal in its place.
+    fn sibling(&self, step: &str) -> String {
+        let kind = |id: &str| self.plan.steps.iter().find(|s| s.id == id).map(|s| s.kind.as_str());
+        let first = self.played.view.steps_failed.first().map(|f| f.step.as_str());
+        first.filter(|id| kind(id) == kind(step)).unwrap_or(step).to_owned()
     }
 
     fn asked_about(&mut self, step: &str) {
@@ -149,8 +161,11 @@ impl Judge<'_> {
                 let differences = golden.complete.differences(&canon, |_, _| false);
                 self.report("after completion", differences);
             }
-            Care::Counts => {
-                let (is, should) = (canon.counts(), golden.complete.counts());
+            Care::Counts(spared) => {
+                let (mut is, mut should) = (canon.counts(), golden.complete.counts());
+                for counts in [&mut is, &mut should] {
+                    counts.retain(|section, _| !spared.contains(section));
+                }
                 self.check(is == should, || {
                     let differences = golden.complete.differences(&canon, |_, _| false);
                     format!("after completion there are {is:?}, not {should:?}: {differences:#?}")
@@ -185,13 +200,17 @@ impl Judge<'_> {
         }
         self.which_failed(step);
         let (golden, played) = (self.golden, self.played);
-        let (is, should) = (golden.reading.canon(&played.dump), &golden.complete);
-        let counts = should.counts();
-        let more: Vec<_> = is
-            .counts()
-            .into_iter()
-            .filter(|(name, n)| *n > counts.get(name).copied().unwrap_or_default())
-            .collect();
+        let leaves = Leaves::of(self.plan, &played.effects);
+        let unbooked = |section: &str, line: &str| {
+            let booked = section.starts_with("array") && leaves.is_booked(line);
+            (!booked).then(|| line.to_owned())
+        };
+        let is = golden.reading.canon(&played.dump).mapped(unbooked);
+        // An operation that removes things and fails leaves what was there before.
+        let (should, before) = (golden.complete.counts(), golden.before.counts());
+        let count = |of: &BTreeMap<&str, usize>, name: &str| of.get(name).copied().unwrap_or(0);
+        let most = |name: &str| count(&should, name).max(count(&before, name));
+        let more: Vec<_> = is.counts().into_iter().filter(|(name, n)| *n > most(name)).collect();
         let text = format!("{more:?}");
         self.check(more.is_empty(), || format!("there is more than after completion: {text}"));
         self.writers();
@@ -207,8 +226,13 @@ impl Judge<'_> {
             .iter()
             .map(|f| (f.step.clone(), f.stage.clone(), f.member.clone()))
             .collect();
-        let should = vec![(step.to_owned(), stage.clone(), planned.subject.clone())];
-        self.check(failed == should, || format!("steps_failed is {failed:?}, not {should:?}"));
+        let should = (step.to_owned(), stage.clone(), planned.subject.clone());
+        // What needed a shared thing that could not be made fails for want of it, and is named after it.
+        let needs_it = self.dependents(step);
+        let right = failed.split_first().is_some_and(|(first, rest)| {
+            *first == should && rest.iter().all(|(other, ..)| needs_it.contains(other.as_str()))
+        });
+        self.check(right, || format!("steps_failed is {failed:?}, not {should:?}"));
         let message = view.error_message.clone().unwrap_or_default();
         let named = message.starts_with(&stage)
             && planned.subject.as_ref().is_none_or(|subject| message.contains(subject.as_str()));
@@ -217,13 +241,39 @@ impl Judge<'_> {
         });
     }
 
+    /// Steps that wait for this one, if it is the group's and not a member's: their branch ends with it.
+    fn dependents(&self, step: &str) -> BTreeSet<&str> {
+        let shared = self.plan.steps.iter().any(|s| s.id == step && s.subject.is_none());
+        let mut found = BTreeSet::from([step]);
+        let mut size = 0;
+        while shared && found.len() > size {
+            size = found.len();
+            let next = self
+                .plan
+                .steps
+                .iter()
+                .filter(|s| s.after.iter().any(|a| found.contains(a.as_str())));
+            let next: Vec<&str> = next.map(|s| s.id.as_str()).collect();
+            found.extend(next);
+        }
+        found.remove(step);
+        found
+            .into_iter()
+            .filter_map(|id| self.plan.steps.iter().find(|s| s.id == id))
+            .map(|s| s.id.as_str())
+            .collect()
+    }
+
     /// Everything is as it was before, no marker is left, and who ran runs and writes.
     fn nothing_left(&mut self) {
         let (golden, played) = (self.golden, self.played);
         let canon = golden.reading.canon(&played.dump);
-        let differences = golden.before.differences(&canon, kept_on_purpose);
+        let leaves = Leaves::of(self.plan, &played.effects);
+        let (before, after) = (leaves.without_lost(&golden.before), leaves.without_lost(&canon));
+        let differences = before.differences(&after, |section, line| leaves.allows(section, line));
         self.report("after the rollback", differences);
-        let marked = golden.reading.marked(&played.dump);
+        let mut marked = golden.reading.marked(&played.dump);
+        marked.retain(|line| !leaves.is_booked(line));
         self.check(marked.is_empty(), || format!("markers are left on {marked:#?}"));
         let has = effects(&golden.reading, &played.effects);
         // The sooner it turns around, the less was changed on the way.
@@ -236,10 +286,18 @@ impl Judge<'_> {
     }
 
     fn writers(&mut self) {
+        // A source whose stop failed with a warning runs on, cut off from its volumes: that is the fence.
+        let is_cut_off = |name: &str| {
+            self.plan.steps.iter().any(|s| {
+                let warned = s.kind == "stop_server" && s.on_failure == OnFailure::Warn;
+                warned && s.subject.as_deref() == Some(name)
+            })
+        };
         let cannot: Vec<_> = self
             .played
             .cannot_write
             .iter()
+            .filter(|(at, name, _)| *at != 0 || !is_cut_off(name))
             .filter(|(at, name, _)| {
                 !self.golden.cannot_write.iter().any(|(a, n, _)| (a, n) == (at, name))
             })
@@ -260,6 +318,6 @@ impl Judge<'_> {
 enum Care {
     /// Everything.
     Exact,
-    /// As many things of each kind: a warned step may have had its effect or not.
-    Counts,
+    /// As many things of each kind but these: a warned step may have had its effect or not.
+    Counts(&'static [&'static str]),
 }

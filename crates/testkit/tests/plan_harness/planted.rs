@@ -165,7 +165,7 @@ fn told(kind: &'static str, bad: Bad) -> Vec<String> {
 /// (kind, what is bad, words of the verdict that must be among those that are told).
 const PLANTED: &[(&str, Bad, &str)] = &[
     ("create_server_group", Bad::Blind, "+ site-b compute server_groups"),
-    ("create_port", Bad::Blind, "ended"),
+    ("create_port", Bad::Blind, "its look finds nothing"),
     ("create_port", Bad::Unmarked, "+ site-b network ports"),
     ("create_server", Bad::Unmarked, "+ site-b compute servers"),
     ("create_port", Bad::Leaky, "markers are left"),
