@@ -157,7 +157,11 @@ pub fn admit(action: Action, force: bool, at: &Situation<'_>) -> Result<(), Refu
         )),
         None if action == Action::ReleaseQuarantine => Err(Refusal::new(
             Code::GroupWrongState,
-            format!("The group is not quarantined: it is {}; allowed: {}", at.status, allowed(at)),
+            format!(
+                "The group is not quarantined: it is {0}; allowed in {0}: {1}",
+                at.status,
+                allowed(at)
+            ),
         )),
         _ => Ok(()),
     }

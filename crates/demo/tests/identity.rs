@@ -180,14 +180,14 @@ async fn leftovers_of_dead_operations_go_and_nothing_else() {
     assert_eq!(found.leftovers.len(), 3, "{found:?}");
     assert!([&dead, &in_use, &unknown].iter().all(|id| there(id)), "a dry run removes nothing");
 
-    // The site that did not drive it has no evidence, once it has heard how it ended.
+    // The other site has its journal too, once it has heard how it ended: either may sweep.
     let there_too = format!("{}/operations/{id}", t.project_url(1));
     while t.tenants[1].get(&there_too).await.unwrap()["operation"]["status"] != "completed" {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
     let elsewhere = sweep(&t, 1, true, None).await;
-    assert!(why(&elsewhere, &dead).unwrap().unwrap().contains("journal"), "{elsewhere:?}");
-    assert!(there(&dead));
+    assert!(!there(&dead) && there(&in_use) && there(&unknown), "{elsewhere:?}");
+    let dead = plant(&t, &format!("ptr-{short}-m0.port0"), None).await;
     let swept = sweep(&t, 0, true, None).await;
     assert!(!there(&dead) && there(&in_use) && there(&unknown), "{swept:?}");
     sweep(&t, 0, true, Some("op-00000000-0000-7000-8000-000000000000")).await;

@@ -91,9 +91,6 @@ pub struct Session {
     trust_ended: RwLock<Option<String>>,
 }
 
-/// Before a refused log-in is tried once more.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
-
 impl Session {
     /// A session; nobody is called until the first use.
     pub fn new(keystone: Service, credentials: Arc<Credentials>, scope: Scope) -> Self {
@@ -168,7 +165,6 @@ impl Session {
             Err(error @ PortError::Denied { .. }) => {
                 // Behind a load balancer one Keystone may be behind the others: a single no ends nobody's operation.
                 tracing::warn!(service = self.keystone.label(), %error, "log-in refused; asked once more");
-                self.keystone.clock().sleep(ASK_AGAIN).await;
                 self.log_in().await
             }
             other => other,

@@ -156,7 +156,7 @@ async fn a_second_401_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_asked_for_once_and_never_shown() {
+async fn a_wrong_password_is_asked_for_once_more_and_never_shown() {
     let world = world(password("wrong"), |_| true);
     let cloud = world.site.cloud(Scope::Project(ProjectId::from("p1")));
     let results = at_once(&cloud, 20).await;
@@ -165,9 +165,9 @@ async fn a_wrong_password_is_asked_for_once_and_never_shown() {
         assert!(matches!(error, PortError::Denied { .. }), "{error:?}");
         assert!(error.to_string().contains("project p1"), "{error}");
     }
-    assert_eq!(world.log.count(LOGIN), 1, "those who waited share the refusal");
+    assert_eq!(world.log.count(LOGIN), 2, "those who waited share the refusal, asked once more");
     assert!(cloud.image().images().await.is_err());
-    assert_eq!(world.log.count(LOGIN), 2, "who comes later tries again");
+    assert_eq!(world.log.count(LOGIN), 4, "who comes later tries again");
     assert!(!format!("{:?}", world.site.session(Scope::Own).credentials()).contains("wrong"));
 }
 
