@@ -183,7 +183,7 @@ async fn a_failback_that_fails_leaves_everything_as_it_was() {
         Rule::new(effect).site("site-a").path(&format!("/servers/{db1}/action")).body("os-start")
     };
     let busy = Effect::Status { code: 429, message: None, retry_after: Some(5) };
-    round.stage.world.faults().add(start(busy).times(4));
+    round.stage.world.faults().add(start(busy).times(20));
     let denied = Effect::Status { code: 403, message: None, retry_after: None };
     round.stage.world.faults().add(start(denied).times(1));
     let id = round.start(1, &failback_body(true)).await;
@@ -363,6 +363,8 @@ async fn a_full_quota_is_met_by_older_copies() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_never_left_is_not_overwritten() {
     let round = Round::open().await;
+    // A forced failover needs a point that holds every volume, not the schedule's first.
+    round.done(0, &json!({"sync_volumes": {}})).await;
     round.stage.world.cloud(1).fail_builds_of("db-1", Some("No valid host was found."));
     let id = round.start(1, &round::forced_body()).await;
     let record = round.finish_at(1, &id).await;
