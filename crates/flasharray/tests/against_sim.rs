@@ -557,10 +557,15 @@ async fn faults_on_the_way_are_told_apart() {
     faults.add(
         Rule::new(Effect::TimeoutAfter { hang_ms: 5 }).site("array-a").method("DELETE").times(1),
     );
+    // Connections are not repeated behind the caller's back: a late first call could undo what came after it.
+    let lost = lab.a.disconnect("one", &connection, &permit()).await;
+    assert!(matches!(lost, Err(PortError::Unknown { .. })), "{lost:?}");
     lab.a.disconnect("one", &connection, &permit()).await.unwrap();
     faults.add(
         Rule::new(Effect::TimeoutAfter { hang_ms: 5 }).site("array-a").method("POST").times(1),
     );
+    let lost = lab.a.connect("one", &connection).await;
+    assert!(matches!(lost, Err(PortError::Unknown { .. })), "{lost:?}");
     lab.a.connect("one", &connection).await.unwrap();
     faults.add(
         Rule::new(Effect::TimeoutAfter { hang_ms: 5 }).site("array-a").method("POST").times(1),

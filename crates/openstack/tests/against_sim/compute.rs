@@ -199,9 +199,10 @@ async fn after_a_lost_answer_the_server_is_found_by_its_tag() {
     assert!(is_unknown(compute.create_server(&new).await));
     let found = compute.servers(&tagged("protector-web")).await.unwrap();
     assert_eq!(found.len(), 1);
-    // Asking to stop may be repeated: the client does so itself.
+    // A lost answer is said, not repeated: who asked looks first, and asks again.
     lab.server_in(&found[0].id, "ACTIVE").await;
     lab.world.faults().add(rule(Effect::TimeoutBefore { hang_ms: 5 }));
+    assert!(is_unknown(compute.stop_server(&found[0].id).await));
     compute.stop_server(&found[0].id).await.unwrap();
     lab.server_in(&found[0].id, "SHUTOFF").await;
     for code in [429, 500, 503] {
