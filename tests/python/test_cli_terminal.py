@@ -42,6 +42,8 @@ class Terminal:
             stderr=slave,
             env={**clean, "PATH": f"{demo.bin}:{os.environ['PATH']}", "TERM": "xterm", "LC_ALL": "C.UTF-8"},
             start_new_session=True,
+            # Whoever runs the tests in the background has Ctrl-C ignored, and so would all that he starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(slave)
         self.said = ""
@@ -68,8 +70,9 @@ class Terminal:
 
     def end(self):
         """The exit code."""
+        deadline = time.monotonic() + 120
         while self._read():
-            pass
+            assert time.monotonic() < deadline, f"it never ended:\n{self.said}"
         return self.process.wait(timeout=30)
 
 
