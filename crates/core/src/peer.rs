@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use protector_ports::{GroupStamp, PeerInfo, PeerSite, PortError, SiteHandover, SiteSeen};
-use protector_store::{GroupFilter, PageRequest, Scope};
+use protector_store::{GroupFilter, Scope, whole_list};
 use protector_types::{
-    Code, Fence, GroupDocument, GroupId, Refusal, Secret, SiteId, TenantMapping, TenantMappingId,
+    Code, Fence, GroupDocument, GroupId, ProtectionGroup, Refusal, Secret, SiteId, TenantMapping,
+    TenantMappingId,
 };
 use sha2::{Digest, Sha256};
 
@@ -62,21 +63,18 @@ impl Core {
     /// # Errors
     /// The database's.
     pub async fn all_documents(&self) -> Result<Vec<GroupDocument>, Refusal> {
-        let mut page = PageRequest { limit: 1000, ..PageRequest::default() };
+        let groups = whole_list(
+            |group: &ProtectionGroup| group.id.to_string(),
+            |page| async move {
+                self.store.list_groups(&Scope::System, &GroupFilter::default(), &page).await
+            },
+        );
         let mut all = Vec::new();
-        loop {
-            let filter = GroupFilter::default();
-            let got = self.store.list_groups(&Scope::System, &filter, &page).await;
-            let got = got.map_err(errors::store)?;
-            page.marker = got.items.last().map(|group| group.id.to_string());
-            for group in got.items {
-                let document = self.store.group_document(&Scope::System, group.id).await;
-                all.push(document.map_err(errors::store)?);
-            }
-            if !got.more {
-                return Ok(all);
-            }
+        for group in groups.await.map_err(errors::store)? {
+            let document = self.store.group_document(&Scope::System, group.id).await;
+            all.push(document.map_err(errors::store)?);
         }
+        Ok(all)
     }
 
     /// Why the peer's copy of a group is not certainly the same as ours; `None`: it is.

@@ -1,7 +1,7 @@
 //! Tenant mappings: project on one site <-> project on the other; equal on both sites.
 
 use protector_ports::PortError;
-use protector_store::{Page, PageRequest};
+use protector_store::{Page, PageRequest, whole_list};
 use protector_types::{Code, ProjectId, Refusal, SiteId, TenantMapping, TenantMappingId};
 
 use crate::{Core, NewTenantMapping, ProjectRef, errors};
@@ -143,16 +143,8 @@ impl Core {
     /// # Errors
     /// The database's.
     pub async fn all_tenant_mappings(&self) -> Result<Vec<TenantMapping>, Refusal> {
-        let mut page = PageRequest { limit: 1000, ..PageRequest::default() };
-        let mut all = Vec::new();
-        loop {
-            let got = self.list_tenant_mappings(page.clone()).await?;
-            page.marker = got.items.last().map(|mapping| mapping.id.to_string());
-            all.extend(got.items);
-            if !got.more {
-                return Ok(all);
-            }
-        }
+        whole_list(|m: &TenantMapping| m.id.to_string(), |page| self.list_tenant_mappings(page))
+            .await
     }
 
     /// One mapping.

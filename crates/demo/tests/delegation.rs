@@ -27,16 +27,6 @@ fn at_site<'a>(t: &Theatre, health: &'a [Value], site: usize) -> &'a Value {
     health.iter().find(|h| h["site_id"] == t.protected.site_ids[site].as_str()).unwrap()
 }
 
-async fn fail_over(t: &Theatre) -> Value {
-    let url = format!("{}/action", t.group_url(0));
-    let started = t.call("POST", &url, Some(&failover_body())).await;
-    assert_eq!(started.status.as_u16(), 202, "{}", started.body);
-    let id = text(&started.body, "/operation/id").unwrap();
-    t.finish(&id).await;
-    let url = format!("{}/operations/{id}", t.project_url(0));
-    t.call("GET", &url, None).await.body["operation"].take()
-}
-
 /// Owners of the servers at site B, by user name, and whose the keypairs are.
 fn owners(t: &Theatre) -> (Vec<String>, Vec<(String, String)>) {
     let state = t.stage.world.cloud(1).lock();
@@ -69,7 +59,7 @@ async fn a_tenant_who_called_at_the_other_site_owns_what_is_made_there() {
     show_himself(&t, 1).await;
     assert_eq!(t.stage.world.cloud(1).lock().keystone.trusts.len(), 1);
 
-    let record = fail_over(&t).await;
+    let record = t.fail_over().await;
     assert_eq!(record["status"], "completed", "{record}");
     let (owners, keys) = owners(&t);
     assert_eq!(owners, ["app-user"]);
@@ -93,7 +83,7 @@ async fn a_person_who_left_stops_nothing() {
         let user = state.keystone.user_named("app-user", "default").unwrap().id.clone();
         state.keystone.users.get_mut(&user).unwrap().enabled = false;
     }
-    let record = fail_over(&t).await;
+    let record = t.fail_over().await;
     assert_eq!(record["status"], "completed", "{record}");
     let (owners, keys) = owners(&t);
     assert_eq!(owners, ["protector"]);

@@ -57,16 +57,6 @@ async fn open() -> Theatre {
     .await
 }
 
-async fn fail_over(t: &Theatre) -> Value {
-    let url = format!("{}/action", t.group_url(0));
-    let started = t.call("POST", &url, Some(&failover_body())).await;
-    assert_eq!(started.status.as_u16(), 202, "{}", started.body);
-    let id = text(&started.body, "/operation/id").unwrap();
-    t.finish(&id).await;
-    let url = format!("{}/operations/{id}", t.project_url(0));
-    t.call("GET", &url, None).await.body["operation"].take()
-}
-
 /// Rules of the tenant's groups but the default, with names instead of ids.
 async fn rules(t: &Theatre, at: usize) -> BTreeSet<String> {
     let url = format!("{}/network/v2.0/security-groups", t.stage.sites[at].cloud_url);
@@ -100,7 +90,7 @@ async fn security_groups_are_copied_and_no_marker_stays() {
     let before = rules(&t, 0).await;
     assert!(before.iter().any(|r| r.contains("80 from \"web\"")), "{before:?}");
     assert!(rules(&t, 1).await.is_empty());
-    let record = fail_over(&t).await;
+    let record = t.fail_over().await;
     assert_eq!(record["status"], "completed", "{record}");
     assert_eq!(rules(&t, 1).await, before);
     assert_eq!(record["result_data"]["leaked"], json!([]), "{record}");
@@ -156,7 +146,7 @@ async fn plant(t: &Theatre, name: &str, device: Option<&str>) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leftovers_of_dead_operations_go_and_nothing_else() {
     let t = Theatre::open().await;
-    let record = fail_over(&t).await;
+    let record = t.fail_over().await;
     assert_eq!(record["status"], "completed", "{record}");
     let clean = sweep(&t, 0, false, None).await;
     assert!(clean.leftovers.is_empty() && clean.not_looked.is_empty(), "{clean:?}");

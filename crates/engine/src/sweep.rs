@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protector_core::{Core, PageRequest};
+use protector_core::Core;
 use protector_operations::{
     deps::{ArrayPlace, Deps, Place},
     marked::{self, Kind, Marked},
 };
 use protector_ports::DestroyPermit;
-use protector_store::{OperationFilter, OperationRow, Scope};
+use protector_store::{OperationFilter, OperationRow, Scope, whole_list};
 use protector_types::{
     Evidence, GroupDocument, KeptThing, OperationId, OperationStatus, ProjectId, Refusal, SiteId,
 };
@@ -161,21 +161,14 @@ pub async fn remove(deps: &Deps, sweep: &mut Sweep) {
 
 impl Books {
     async fn read(core: &Core) -> Result<Self, Refusal> {
-        let mut operations = Vec::new();
-        let mut page = PageRequest { limit: 1000, ..PageRequest::default() };
-        loop {
-            let filter = OperationFilter::default();
-            let got = core
-                .store()
-                .list_operations(&Scope::System, &filter, &page)
-                .await
-                .map_err(unreadable)?;
-            page.marker = got.items.last().map(|row| row.id.to_string());
-            operations.extend(got.items);
-            if !got.more {
-                break;
-            }
-        }
+        let operations = whole_list(
+            |row: &OperationRow| row.id.to_string(),
+            |page| async move {
+                let filter = OperationFilter::default();
+                core.store().list_operations(&Scope::System, &filter, &page).await
+            },
+        );
+        let operations = operations.await.map_err(unreadable)?;
         let documents = core.all_documents().await?;
         let mut books =
             Self { operations, documents, unsure: BTreeMap::new(), used: BTreeMap::new() };

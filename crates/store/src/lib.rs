@@ -19,7 +19,7 @@ mod vault;
 
 pub use db::Store;
 pub use error::{Conflict, StoreError};
-pub use page::{Page, PageRequest};
+pub use page::{Page, PageRequest, whole_list};
 pub use repo::{
     claims::GroupClaim,
     documents::FactsChange,

@@ -26,6 +26,29 @@ impl Default for PageRequest {
     }
 }
 
+/// Items of one page where a whole list is read.
+const WHOLE_LIST_PAGE: u64 = 1000;
+
+/// A whole list, page by page. `id`: what marks an item's place.
+///
+/// # Errors
+/// The first that a page gave.
+pub async fn whole_list<T, E, F: Future<Output = Result<Page<T>, E>>>(
+    id: impl Fn(&T) -> String,
+    read: impl Fn(PageRequest) -> F,
+) -> Result<Vec<T>, E> {
+    let mut page = PageRequest { limit: WHOLE_LIST_PAGE, ..PageRequest::default() };
+    let mut all = Vec::new();
+    loop {
+        let got = read(page.clone()).await?;
+        page.marker = got.items.last().map(&id);
+        all.extend(got.items);
+        if !got.more {
+            return Ok(all);
+        }
+    }
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {

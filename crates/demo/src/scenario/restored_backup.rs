@@ -6,7 +6,7 @@ use std::{ffi::OsStr, fs, path::Path, path::PathBuf};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::{Play, mappings, with};
+use super::{Play, mappings};
 
 const BEFORE: &str = "written before the move";
 const AT_B: &str = "written at site B";
@@ -25,7 +25,8 @@ pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
     play.must_write(1, AT_B).await?;
     the_new_primary(play, &old[1]).await?;
     the_old_primary(play, &old[0]).await?;
-    go_home(play).await
+    // With what the old copy had lost.
+    play.come_home(AT_B).await
 }
 
 /// Restored to before an ordinary change: the newer document is simply taken.
@@ -56,29 +57,6 @@ async fn the_old_primary(play: &mut Play<'_>, old: &Path) -> anyhow::Result<()> 
     play.expect_one_primary(1).await?;
     play.sync_force(1, None).await?;
     catches_up(play, 0, &newer).await
-}
-
-/// With what the old copy had lost: every original is as it was before the move, and has what was written at site B.
-async fn go_home(play: &Play<'_>) -> anyhow::Result<Value> {
-    let params = with(mappings(1), "reverse_replication", true);
-    let record = play.complete(1, "failback", params).await?;
-    play.expect_group(&[0, 1], "active", 0).await?;
-    play.expect_one_primary(0).await?;
-    play.expect_stamp(0, AT_B).await?;
-    let servers = play.nova(0).await?;
-    for original in &play.servers {
-        let server = servers.iter().find(|server| server["id"] == *original.id);
-        ensure!(
-            server.is_some_and(|server| server["locked"] == false),
-            "{} is not its original again: {}",
-            original.name,
-            record["result_data"]["rebuilt"]
-        );
-    }
-    for at in 0..2 {
-        play.expect_sync(at, "IN SYNC").await?;
-    }
-    Ok(record)
 }
 
 /// Copies the files of a site's database while its Protector is down.

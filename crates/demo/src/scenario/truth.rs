@@ -7,7 +7,7 @@ use protector_server::SystemClock;
 use protector_types::Clock as _;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Play};
+use super::{PATIENCE, Play, mappings, with};
 use crate::rest::{Reply, Rest};
 
 /// The documentation's sentence.
@@ -340,6 +340,33 @@ impl Play<'_> {
         let record = self.await_operation(at, id, "progress", far).await?;
         ensure!(record["status"] == "running", "the operation is {}", record["status"]);
         Ok(())
+    }
+
+    /// Failback from B with replication restored: every original serves again with what was written last, at one
+    /// primary, and both sites agree.
+    ///
+    /// # Errors
+    /// When it is not so.
+    pub async fn come_home(&self, last: &str) -> anyhow::Result<Value> {
+        let params = with(mappings(1), "reverse_replication", true);
+        let record = self.complete(1, "failback", params).await?;
+        self.expect_group(&[0, 1], "active", 0).await?;
+        self.expect_one_primary(0).await?;
+        self.expect_stamp(0, last).await?;
+        let servers = self.nova(0).await?;
+        for original in &self.servers {
+            let server = servers.iter().find(|server| server["id"] == *original.id);
+            ensure!(
+                server.is_some_and(|server| server["locked"] == false),
+                "{} is not its original again: {}",
+                original.name,
+                record["result_data"]["rebuilt"]
+            );
+        }
+        for at in 0..2 {
+            self.expect_sync(at, "IN SYNC").await?;
+        }
+        Ok(record)
     }
 
     /// `takeover` of what the other site was driving, asked for until that site has been silent for long enough.

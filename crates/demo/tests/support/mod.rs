@@ -161,6 +161,17 @@ impl Theatre {
         })
     }
 
+    /// A planned failover from site A to its end; gives its record as the newest microversion shows it.
+    pub async fn fail_over(&self) -> Value {
+        let url = format!("{}/action", self.group_url(0));
+        let started = self.call("POST", &url, Some(&protect::failover_body())).await;
+        assert_eq!(started.status.as_u16(), 202, "{}", started.body);
+        let id = text(&started.body, "/operation/id").unwrap();
+        self.finish(&id).await;
+        let url = format!("{}/operations/{id}", self.project_url(0));
+        self.call("GET", &url, None).await.body["operation"].take()
+    }
+
     /// Polls an operation at site A to its end.
     pub async fn finish(&self, operation: &str) -> Value {
         let url = format!("{}/operations/{operation}", self.project_url(0));

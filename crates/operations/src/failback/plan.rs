@@ -145,18 +145,19 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         |site: SiteId| request.site_names.get(&site).cloned().unwrap_or_else(|| site.to_string());
     let names = (name(places.source.site), name(target_site));
     let array_group = request.group.array_group_name();
-    let (source, target, left, back, forth) = futures::join!(
+    let (source, target, left, forth) = futures::join!(
         facts::source(deps, &places, &array_group),
         facts::target(deps, &places),
         originals::look(deps, &places, &request.members),
-        replication::schedule_of(deps, places.source_array, &array_group),
         replication::schedule_of(deps, places.target_array, &array_group)
     );
     let source = source.map_err(facts::cannot_look(&names.0))?;
     let target = target.map_err(facts::cannot_look(&names.1))?;
     let left = left.map_err(facts::cannot_look(&names.1))?;
-    let schedules =
-        [back.map_err(facts::cannot_look(&names.0))?, forth.map_err(facts::cannot_look(&names.1))?];
+    let schedules = [
+        source.group.as_ref().map(|group| group.schedule_enabled),
+        forth.map_err(facts::cannot_look(&names.1))?,
+    ];
     let looked = Looked { request, retires, places, names, source, target, left, schedules };
     let target = looked.target.clone();
     let ready = looked.decide()?;

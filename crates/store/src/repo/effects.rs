@@ -43,14 +43,14 @@ impl Store {
                 _ => Err(refused("it does not hold the group".into()).into()),
             };
         };
-        let before = group.clone();
+        let (before, mut moved) = (group.clone(), false);
         // Who drives an operation raises its epochs, also one that another site planned and this one took over.
         let here = self.site_in(tx).await?;
         for effect in effects {
             if effect.group_id() != head.group {
                 return Err(refused(format!("the effect is about {}", effect.group_id())).into());
             }
-            apply(tx, &mut group, (here, head.operation), effect, &refused).await?;
+            moved |= apply(tx, &mut group, (here, head.operation), effect, &refused).await?;
         }
         if ends {
             group.current_operation_id = None;
@@ -58,37 +58,27 @@ impl Store {
             end_in_error(&mut group)?;
         }
         // Its members are in its document, too: whatever changes them raises its version.
-        if group != before || effects.iter().any(changes_members) {
+        if group != before || moved {
             self.save_group(tx, &mut group).await?;
         }
         Ok(())
     }
 }
 
-fn changes_members(effect: &DomainEffect) -> bool {
-    match effect {
-        DomainEffect::SwapPrimary { placements, .. } | DomainEffect::Arrived { placements, .. } => {
-            !placements.is_empty()
-        }
-        DomainEffect::Displaced { members, .. } => !members.is_empty(),
-        _ => false,
-    }
-}
-
-/// One effect on the group's row and what hangs on it.
+/// One effect on the group's row and what hangs on it; true if it changed members, which the row does not show.
 async fn apply(
     tx: &DatabaseTransaction,
     group: &mut ProtectionGroup,
     (here, operation): (SiteId, OperationId),
     effect: &DomainEffect,
     refused: &(impl Fn(String) -> Conflict + Sync),
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     match effect {
         DomainEffect::SwapPrimary { new_primary, status, placements, .. } => {
             set_status(group, *status)?;
             move_primary(group, *new_primary, here, operation).map_err(refused)?;
             group.failover_count += 1;
-            place(tx, group.id, *new_primary, placements, refused).await?;
+            return place(tx, group.id, *new_primary, placements, refused).await;
         }
         // Given back without having been taken: nothing to tell.
         DomainEffect::MovePrimary { primary, .. } if *primary == group.current_primary_site_id => {}
@@ -98,10 +88,11 @@ async fn apply(
         DomainEffect::Arrived { status, counts, placements, .. } => {
             set_status(group, *status)?;
             group.failover_count += u64::from(*counts);
-            place(tx, group.id, group.current_primary_site_id, placements, refused).await?;
+            let primary = group.current_primary_site_id;
+            return place(tx, group.id, primary, placements, refused).await;
         }
         DomainEffect::Displaced { site_id, members, .. } => {
-            displace(tx, group.id, *site_id, members).await?;
+            return displace(tx, group.id, *site_id, members).await;
         }
         DomainEffect::Fenced { fences, .. } => fences::put(tx, group.id, fences).await?,
         DomainEffect::Unfenced { site_id, members, .. } => {
@@ -132,7 +123,7 @@ async fn apply(
             group.replication_status = *status;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The status of a group that no operation moves.
@@ -169,16 +160,16 @@ fn move_primary(
     Ok(())
 }
 
-/// Members' servers and volumes at the new primary.
+/// Members' servers and volumes at the new primary; true if there are any.
 async fn place(
     tx: &DatabaseTransaction,
     group: GroupId,
     site: SiteId,
     placements: &[NewPlacement],
     refused: &(impl Fn(String) -> Conflict + Sync),
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     if placements.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let members = members::of_groups(tx, &[group]).await?;
     let mut members: BTreeMap<MemberId, Member> = members.into_iter().map(|m| (m.id, m)).collect();
@@ -194,16 +185,16 @@ async fn place(
         }
         members::replace(tx, member).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Members have nothing at a site any more.
+/// Members have nothing at a site any more; true if there are any.
 async fn displace(
     tx: &DatabaseTransaction,
     group: GroupId,
     site: SiteId,
     displaced: &[MemberId],
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut members = members::of_groups(tx, &[group]).await?;
     for member in members.iter_mut().filter(|member| displaced.contains(&member.id)) {
         member.servers.remove(&site);
@@ -212,7 +203,7 @@ async fn displace(
         }
         members::replace(tx, member).await?;
     }
-    Ok(())
+    Ok(!displaced.is_empty())
 }
 
 /// Nothing moves a group that no operation holds: one that was left on its way, because its operation was abandoned and
