@@ -28,13 +28,16 @@ fn faults_router(gate: Gate) -> Router {
         .with_state(gate)
 }
 
-/// A cloud's: dump, policy, quota, settings of the token's life. The faults are added by the caller's state.
+/// A cloud's: dump, policy, quota, settings of the token's life, its guests' writes and what volumes hold. The faults are
+/// added by the caller's state.
 pub(crate) fn cloud_router() -> Router<Cloud> {
     Router::new()
         .route("/_sim/dump", get(|State(cloud): State<Cloud>| async move { Json(cloud.dump()) }))
         .route("/_sim/policy", get(show_policy).post(set_policy).delete(clear_policy))
         .route("/_sim/quota", post(set_quota))
         .route("/_sim/token-life", post(set_token_life))
+        .route("/_sim/write", post(guest_write))
+        .route("/_sim/content", get(volume_content))
         .route("/_sim/faults", get(cloud_faults).post(cloud_add).delete(cloud_remove))
         .route("/_sim/partition", get(cloud_partition).post(cloud_cut).delete(cloud_heal))
 }
@@ -191,4 +194,34 @@ struct Life {
 async fn set_token_life(State(cloud): State<Cloud>, Json(life): Json<Life>) -> StatusCode {
     cloud.lock().keystone.token_life = Some(chrono::Duration::seconds(life.seconds));
     StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Write {
+    server: String,
+    volume: String,
+    stamp: String,
+}
+
+/// A running guest writes to a volume of its server, as far as its host is connected; refused with the reason.
+async fn guest_write(State(cloud): State<Cloud>, Json(write): Json<Write>) -> Response {
+    match cloud.guest_write(&write.server, &write.volume, &write.stamp) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => {
+            (StatusCode::CONFLICT, Json(json!({"error": error.to_string()}))).into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Held {
+    volume: String,
+}
+
+/// `?volume=`: all that was written to it, oldest first.
+async fn volume_content(State(cloud): State<Cloud>, Query(held): Query<Held>) -> Response {
+    match cloud.volume_content(&held.volume) {
+        Ok(stamps) => Json(json!({"stamps": stamps})).into_response(),
+        Err(error) => (StatusCode::NOT_FOUND, Json(json!({"error": error}))).into_response(),
+    }
 }
