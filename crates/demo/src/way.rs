@@ -12,7 +12,7 @@ use axum::{
 };
 use protector_http::{SocketTransport, TlsOptions, Transport};
 use protector_sim::{
-    faults::{Effect, FaultPlan, Gate, Partition, Rule, dropped},
+    faults::{Effect, FaultPlan, Gate, Partition, Rule, When, dropped},
     serve::Server,
 };
 use protector_types::Clock;
@@ -111,6 +111,21 @@ impl Leads {
     }
 }
 
+/// Loses, delays and refuses messages on a way: each kind of fault with this probability.
+pub fn disturb(plan: &FaultPlan, name: &str, probability: f64) {
+    let effects = [
+        Effect::Refuse,
+        Effect::TimeoutBefore { hang_ms: 2_000 },
+        Effect::TimeoutAfter { hang_ms: 2_000 },
+        Effect::LateEffect { secs: 4, hang_ms: 2_000 },
+        Effect::Status { code: 503, message: None, retry_after: None },
+        Effect::Slow { ms: 3_000 },
+    ];
+    for effect in effects {
+        plan.add(Rule::new(effect).site(name).when(When::Probability(probability)));
+    }
+}
+
 /// All ways between the two sites of a stage.
 pub struct Ways {
     plan: FaultPlan,
@@ -166,6 +181,16 @@ impl Ways {
             let rule = Rule::new(Effect::Refuse).site(&self.to[at][0].name).method("PUT");
             self.plan.add(rule.path(&path));
         }
+    }
+
+    /// Messages between the two Protectors are lost and late from here on, see [`disturb`].
+    pub fn disturb(&self, probability: f64) {
+        self.to.iter().for_each(|[protector, _]| disturb(&self.plan, &protector.name, probability));
+    }
+
+    /// How many faults there have been on all ways.
+    pub fn injected(&self) -> u64 {
+        self.plan.counts(None).values().sum()
     }
 
     /// Everything comes through again.

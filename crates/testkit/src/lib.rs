@@ -5,11 +5,12 @@ pub mod expect;
 pub mod harness;
 pub mod inventory;
 pub mod process;
+pub mod race;
 pub mod simulation;
 pub mod sweep;
 pub mod two_sites;
 
 pub use inventory::Inventory;
-pub use process::{CrashPoint, EngineProcess};
+pub use process::{CrashPoint, Service, ServiceProcess};
 pub use sweep::{CaseEnd, Selection, SweepReport, sweep};
 pub use two_sites::TwoSites;

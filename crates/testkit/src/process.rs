@@ -1,4 +1,4 @@
-//! `protector engine` as a real process that can be killed.
+//! Protector's services as real processes that can be killed.
 
 use std::{
     fs,
@@ -43,10 +43,19 @@ impl CrashPoint {
     }
 }
 
-/// A running engine. Dropping it kills it.
-pub struct EngineProcess {
+/// A running service. Dropping it kills it.
+pub struct ServiceProcess {
     child: Child,
     log: PathBuf,
+}
+
+/// Which service a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// `protector api`.
+    Api,
+    /// `protector engine`, which kills itself at the n-th point, if one is given.
+    Engine(Option<u64>),
 }
 
 /// The binary under test: [`BINARY`], or `protector` in the folder above the test's own.
@@ -74,7 +83,13 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 fn config_file(config: &Config, ca: &Path) -> String {
     let keystone = &config.keystone;
     let sections = [
-        ("api", vec![("bind", config.bind.clone())]),
+        (
+            "api",
+            vec![
+                ("bind", config.bind.clone()),
+                ("public_endpoint", config.public_endpoint.clone().unwrap_or_default()),
+            ],
+        ),
         ("database", vec![("connection", config.database.clone())]),
         ("secrets", vec![("key_directory", config.key_directory.display().to_string())]),
         ("oslo_policy", vec![("policy_file", config.policy_file.display().to_string())]),
@@ -108,8 +123,8 @@ fn config_file(config: &Config, ca: &Path) -> String {
     text
 }
 
-impl EngineProcess {
-    /// Starts the engine; configuration and log are `<name>.conf` and `<name>.log` in `folder`. `time`: speed and origin
+impl ServiceProcess {
+    /// Starts the service; configuration and log are `<name>.conf` and `<name>.log` in `folder`. `time`: speed and origin
     /// of the shared clock.
     ///
     /// # Errors
@@ -119,7 +134,7 @@ impl EngineProcess {
         name: &str,
         config: &Config,
         time: (f64, f64),
-        crash_at: Option<u64>,
+        service: Service,
     ) -> anyhow::Result<Self> {
         let (conf, log, ca) = (
             folder.join(format!("{name}.conf")),
@@ -130,8 +145,12 @@ impl EngineProcess {
         fs::write(&conf, config_file(config, &ca)).with_context(|| conf.display().to_string())?;
         let output = fs::File::create(&log).with_context(|| log.display().to_string())?;
         let mut command = Command::new(binary()?);
+        let (word, crash_at) = match service {
+            Service::Api => ("api", None),
+            Service::Engine(crash_at) => ("engine", crash_at),
+        };
         command
-            .args(["engine", "--config-file"])
+            .args([word, "--config-file"])
             .arg(&conf)
             .env_remove(hooks::CRASH_AT)
             .env("NO_COLOR", "1")
@@ -144,7 +163,7 @@ impl EngineProcess {
         if let Some(at) = crash_at {
             command.env(hooks::CRASH_AT, at.to_string());
         }
-        let child = command.spawn().context("protector engine")?;
+        let child = command.spawn().with_context(|| format!("protector {word}"))?;
         Ok(Self { child, log })
     }
 
@@ -153,7 +172,7 @@ impl EngineProcess {
     /// # Errors
     /// When the system does not say.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        self.child.try_wait().context("waiting for the engine")
+        self.child.try_wait().context("waiting for the service")
     }
 
     /// What it wrote.
@@ -170,11 +189,11 @@ impl EngineProcess {
         let log = self.log();
         anyhow::ensure!(
             status.signal() == Some(9),
-            "the engine ended with {status}, not by SIGKILL:\n{log}"
+            "the service ended with {status}, not by SIGKILL:\n{log}"
         );
         let point = log.lines().find_map(CrashPoint::parse);
         point
-            .with_context(|| format!("the engine was killed, but not at a point of ours:\n{log}"))
+            .with_context(|| format!("the service was killed, but not at a point of ours:\n{log}"))
             .map(Some)
     }
 
@@ -216,13 +235,13 @@ impl EngineProcess {
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(DRAIN, heard).await.context("the engine never started")??;
+        tokio::time::timeout(DRAIN, heard).await.context("the service never started")??;
         self.signal("TERM").await?;
         let ended = tokio::time::timeout(DRAIN, self.child.wait()).await;
-        let status = ended.context("the engine did not stop within its drain time")??;
+        let status = ended.context("the service did not stop within its drain time")??;
         anyhow::ensure!(
             status.success(),
-            "the engine ended with {status} after SIGTERM:\n{}",
+            "the service ended with {status} after SIGTERM:\n{}",
             self.log()
         );
         Ok(())

@@ -14,7 +14,10 @@ use protector_types::Clock;
 use protector_workflow::{NoHook, SystemClock};
 use serde_json::Value;
 
-use crate::{Inventory, process::EngineProcess};
+use crate::{
+    Inventory,
+    process::{Service, ServiceProcess},
+};
 
 /// Servers of the application.
 pub const SERVERS: usize = 3;
@@ -23,6 +26,9 @@ pub const VOLUMES: usize = 5;
 
 /// Simulated seconds per real second, unless [`TwoSites::start`] is told otherwise: a lease lasts one real second.
 pub const SPEED: f64 = 20.0;
+
+/// How long a process may take until it answers, in real time.
+pub const READY: Duration = Duration::from_secs(30);
 
 /// The harness. Drop it and everything is gone, but for the folder if [`TwoSites::keep`] was called.
 pub struct TwoSites {
@@ -186,10 +192,29 @@ impl TwoSites {
     ///
     /// # Errors
     /// When there is no binary, or it cannot be started.
-    pub fn engine(&self, name: &str, crash_at: Option<u64>) -> anyhow::Result<EngineProcess> {
-        let folder = self.folder.path();
-        let config = &self.stage.sites[0].config;
-        EngineProcess::start(folder, name, config, (self.speed, self.origin), crash_at)
+    pub fn engine(&self, name: &str, crash_at: Option<u64>) -> anyhow::Result<ServiceProcess> {
+        self.process(0, name, Service::Engine(crash_at))
+    }
+
+    /// Replaces a site's API in this process by `protector api` as a process of its own, at the same address.
+    ///
+    /// # Errors
+    /// When there is no binary, or it does not answer within [`READY`].
+    pub async fn api(&mut self, at: usize) -> anyhow::Result<ServiceProcess> {
+        self.stage.stop_protector(at).await;
+        let name = format!("api-{}", self.stage.sites[at].name);
+        let process = self.process(at, &name, Service::Api)?;
+        let real = SystemClock::new();
+        while self.group(at).await.is_err() {
+            anyhow::ensure!(real.monotonic() < READY, "no answer:\n{}", process.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(process)
+    }
+
+    fn process(&self, at: usize, name: &str, service: Service) -> anyhow::Result<ServiceProcess> {
+        let (folder, config) = (self.folder.path(), &self.stage.sites[at].config);
+        ServiceProcess::start(folder, name, config, (self.speed, self.origin), service)
     }
 
     /// Stops everything.

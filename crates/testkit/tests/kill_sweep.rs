@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use protector_demo::{follow, rest::text};
 use protector_testkit::{
-    CaseEnd, EngineProcess, Selection, TwoSites,
+    CaseEnd, Selection, ServiceProcess, TwoSites,
     expect::{self, Problems},
     process,
     sweep::{parallel, sweep},
@@ -55,7 +55,7 @@ fn ended(record: &Value) -> bool {
 async fn first_engine(
     two: &TwoSites,
     operation: &str,
-    engine: &mut EngineProcess,
+    engine: &mut ServiceProcess,
 ) -> anyhow::Result<CaseEnd> {
     let real = SystemClock::new();
     while real.monotonic() < PATIENCE {
@@ -79,7 +79,7 @@ async fn first_engine(
 async fn next_engine(
     two: &TwoSites,
     operation: &str,
-    engine: &mut EngineProcess,
+    engine: &mut ServiceProcess,
 ) -> anyhow::Result<Value> {
     let real = SystemClock::new();
     loop {
