@@ -109,7 +109,7 @@ impl Core {
         if target.status == OperationStatus::Pending && new.request.ask == Ask::Cancel {
             let ended = self.store.cancel_pending(id, &new, None).await.map_err(errors::store)?;
             if let Some(row) = ended {
-                self.tell_peer_soon(group, id);
+                self.let_go_soon(group, id);
                 return Ok(record(row));
             }
         }
@@ -366,15 +366,32 @@ impl Core {
         Ok(record(ended))
     }
 
+    /// The peer is told of an operation that ended before it began, and both claims are free again, without anybody
+    /// waiting for it.
+    fn let_go_soon(&self, group: GroupId, operation: OperationId) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            core.tell_peer(group, operation).await;
+            match core.store.group(&Scope::System, group).await {
+                Ok(group) => core.release_both(&group, operation).await,
+                Err(error) => {
+                    tracing::info!(%group, %error, "claims were not given back; they will die")
+                }
+            }
+        });
+    }
+
     /// Without anybody waiting for it.
     pub(crate) fn tell_peer_soon(&self, group: GroupId, operation: OperationId) {
         let core = self.clone();
-        tokio::spawn(async move {
-            core.push_soon(group).await;
-            if let Err(error) = core.stream_operation(operation).await {
-                tracing::info!(%operation, %error, "the peer was not told; the outbox repeats the document");
-            }
-        });
+        tokio::spawn(async move { core.tell_peer(group, operation).await });
+    }
+
+    async fn tell_peer(&self, group: GroupId, operation: OperationId) {
+        self.push_soon(group).await;
+        if let Err(error) = self.stream_operation(operation).await {
+            tracing::info!(%operation, %error, "the peer was not told; the outbox repeats the document");
+        }
     }
 }
 

@@ -418,7 +418,7 @@ impl Core {
     }
 
     /// Our whole copy of a group, for the peer. It asks because its own is behind: its database may have been restored,
-    /// and how servers were before they were fenced is outside the document. It gets that, too.
+    /// and how servers were before they were fenced, and what has happened since, is outside the document. It gets that, too.
     ///
     /// # Errors
     /// NotFound.
@@ -426,6 +426,7 @@ impl Core {
         let document = self.group_document(id).await?;
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         let (core, other) = (self.clone(), document.group.other_site(local));
+        self.store.hand_history_over_again(id).await.map_err(errors::store)?;
         tokio::spawn(async move { core.hand_fences_over(id, other).await });
         Ok(document)
     }

@@ -20,6 +20,9 @@ const FREE_AGAIN: Duration = Duration::from_secs(20);
 /// How probable each kind of fault is for each message between the two Protectors.
 const LOSS: f64 = 0.08;
 
+/// After so many rounds users log in again: their tokens last an hour of the simulated time.
+const TOKEN_ROUNDS: u64 = 100;
+
 /// Two sites with their APIs as processes, and a user at each.
 struct Arena {
     two: TwoSites,
@@ -35,12 +38,7 @@ impl Arena {
     async fn open(seed: u64) -> Self {
         let mut two = TwoSites::start(seed, SPEED).await.unwrap();
         let apis = [two.api(0).await.unwrap(), two.api(1).await.unwrap()];
-        let race = |at: usize| Race {
-            url: format!("{}/action", two.group_url(at)),
-            token: two.tenants[at].token().unwrap().to_owned(),
-            body: protect::failover_body(),
-        };
-        let users = [User::start(&race(0)).await.unwrap(), User::start(&race(1)).await.unwrap()];
+        let users = [user(&two, 0).await, user(&two, 1).await];
         let beside = [two.beside(0).await.unwrap(), two.beside(1).await.unwrap()];
         let id: GroupId = two.protected.group_id.parse().unwrap();
         let origin = beside[0].core().group_document(id).await.unwrap();
@@ -49,6 +47,12 @@ impl Arena {
 
     /// The peer is some milliseconds away: who begins first takes turns.
     async fn round(&mut self, round: u64) -> [Outcome; 2] {
+        if round % TOKEN_ROUNDS == TOKEN_ROUNDS - 1 {
+            for at in 0..2 {
+                self.two.tenants[at] = self.two.stage.tenant(at).await.unwrap().0;
+                self.users[at] = user(&self.two, at).await;
+            }
+        }
         let late = [0, 1].map(|at| Duration::from_millis((round * 7 + at * 11) % 23));
         race::at_once(&mut self.users, late).await.unwrap()
     }
@@ -68,6 +72,15 @@ impl Arena {
             protector.core().free_claim(self.id, operation).await.unwrap();
         }
     }
+}
+
+async fn user(two: &TwoSites, at: usize) -> User {
+    let race = Race {
+        url: format!("{}/action", two.group_url(at)),
+        token: two.tenants[at].token().unwrap().to_owned(),
+        body: protect::failover_body(),
+    };
+    User::start(&race).await.unwrap()
 }
 
 fn rounds(least: u64) -> u64 {
@@ -107,7 +120,7 @@ async fn of_two_users_on_a_way_that_loses_messages_at_most_one_wins_and_nothing_
     let mut arena = Arena::open(19).await;
     let site_ids = arena.two.protected.site_ids.clone();
     let ways = Ways::lay(&arena.two.stage, &site_ids, 19).await.unwrap();
-    let (mut wins, mut nobody, mut again) = ([0u64; 2], 0u64, 0u64);
+    let (mut wins, mut nobody) = ([0u64; 2], 0u64);
     let mut longest = Duration::ZERO;
     for round in 0..rounds {
         ways.disturb(LOSS);
@@ -125,10 +138,9 @@ async fn of_two_users_on_a_way_that_loses_messages_at_most_one_wins_and_nothing_
                 break winner;
             }
             nobody += u64::from(lost_all);
-            again += 1;
             lost_all = false;
             assert!(real.monotonic() < FREE_AGAIN, "round {round}: stuck: {outcomes:?}");
-            outcomes = arena.round(round + again).await;
+            outcomes = arena.round(round).await;
         };
         longest = longest.max(real.monotonic());
         wins[winner] += 1;

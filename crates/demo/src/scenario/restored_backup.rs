@@ -1,15 +1,24 @@
 //! A Protector's database is restored from an old copy. Whoever is behind takes the newer document, and quarantines only
 //! where it names another primary than the old copy does. An older document never replaces a newer one.
 
-use std::{ffi::OsStr, fs, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use super::{Play, mappings};
+use crate::rest::text;
 
 const BEFORE: &str = "written before the move";
 const AT_B: &str = "written at site B";
+/// How long a history may take to come back.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Plays it.
 pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
@@ -23,8 +32,11 @@ pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
     play.complete(0, "failover", mappings(0)).await?;
     play.expect_group(&[0, 1], "failed_over", 1).await?;
     play.must_write(1, AT_B).await?;
+    let history = [history(play, 0).await?, history(play, 1).await?];
     the_new_primary(play, &old[1]).await?;
+    has_history(play, 1, &history[1]).await?;
     the_old_primary(play, &old[0]).await?;
+    has_history(play, 0, &history[0]).await?;
     // With what the old copy had lost.
     play.come_home(AT_B).await
 }
@@ -114,6 +126,45 @@ async fn catches_up(play: &Play<'_>, at: usize, newer: &Value) -> anyhow::Result
     }
     play.say(&format!("{} has taken the newer document.", play.stage.sites[at].name));
     Ok(())
+}
+
+/// The operations of the group that a site knows, with the length of each one's journal.
+async fn history(play: &Play<'_>, at: usize) -> anyhow::Result<BTreeMap<String, u64>> {
+    let (api, project) = (&play.stage.sites[at].api_url, &play.protected.projects[at]);
+    let group = &play.protected.group_id;
+    let base = format!("{api}/v1/{project}/operations");
+    let (tenant, _) = play.stage.tenant(at).await?;
+    let list = tenant.get(&format!("{base}?protection_group_id={group}")).await?;
+    let mut known = BTreeMap::new();
+    for operation in list["operations"].as_array().into_iter().flatten() {
+        let id = text(operation, "/id")?;
+        let events = tenant.get(&format!("{base}/{id}/events?limit=1000")).await?;
+        known.insert(id, events["events"].as_array().map_or(0, Vec::len) as u64);
+    }
+    Ok(known)
+}
+
+/// A site whose database was restored knows again what had happened after its copy was made: from its peer.
+async fn has_history(
+    play: &Play<'_>,
+    at: usize,
+    wanted: &BTreeMap<String, u64>,
+) -> anyhow::Result<()> {
+    ensure!(!wanted.is_empty(), "there was no history to lose");
+    let deadline = play.stage.clock.monotonic() + HISTORY_PATIENCE;
+    loop {
+        let now = history(play, at).await?;
+        if wanted.iter().all(|(id, length)| now.get(id) >= Some(length)) {
+            play.say(&format!("{} has its history back.", play.stage.sites[at].name));
+            return Ok(());
+        }
+        ensure!(
+            play.stage.clock.monotonic() < deadline,
+            "{} knows {now:?} of {wanted:?}",
+            play.stage.sites[at].name
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// What the document says is what it said.

@@ -26,7 +26,8 @@ pub struct StreamDue {
 }
 
 impl Store {
-    /// Operations driven here of which the peer does not have everything, oldest first.
+    /// Operations of which the peer does not have everything, oldest first: those driven here, and those of the peer's
+    /// own that it asked for again.
     ///
     /// # Errors
     /// `Unavailable`, `Corrupt`.
@@ -48,10 +49,18 @@ impl Store {
                     .equals((operation::Entity, Column::Status)),
             )
             .to_owned();
+        let asked_for = Query::select()
+            .expr(Expr::value(1))
+            .from(stream::Entity)
+            .and_where(
+                Expr::col((stream::Entity, stream::Column::OperationId))
+                    .equals((operation::Entity, Column::Id)),
+            )
+            .to_owned();
         let ids: Vec<String> = operation::Entity::find()
             .select_only()
             .column(Column::Id)
-            .filter(Column::Remote.eq(false))
+            .filter(Column::Remote.eq(false).or(Expr::exists(asked_for)))
             .filter(Expr::exists(same).not())
             .order_by_asc(Column::CreatedAt)
             .limit(limit)
@@ -96,7 +105,8 @@ impl Store {
         })
     }
 
-    /// The peer has lost a group: its document and its operations are due again.
+    /// The peer has lost a group, or is behind: its document and its operations are due again, those too that the peer
+    /// drove and that have ended.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -107,19 +117,17 @@ impl Store {
                 .filter(outbox::Column::GroupId.eq(group.to_string()))
                 .exec(tx)
                 .await?;
-            let ids: Vec<String> = operation::Entity::find()
-                .select_only()
-                .column(operation::Column::Id)
-                .filter(operation::Column::GroupId.eq(group.to_string()))
-                .into_tuple()
-                .all(tx)
-                .await?;
-            stream::Entity::delete_many()
-                .filter(stream::Column::OperationId.is_in(ids))
-                .exec(tx)
-                .await?;
-            Ok(())
+            history_is_due(tx, group).await
         })
+    }
+
+    /// The peer asked for our copy of a group because its own is behind: its database may be an old copy, without the
+    /// operations that have ended since, whoever drove them.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn hand_history_over_again(&self, group: GroupId) -> Result<(), StoreError> {
+        transact!(self, tx => { history_is_due(tx, group).await })
     }
 
     /// Takes plan and entries of an operation that the peer drives; gives the number of the last entry that is here
@@ -284,4 +292,29 @@ async fn last_entry<C: ConnectionTrait>(conn: &C, operation: &str) -> Result<u64
         .await?;
     let at = Row { table: "operation_entries", id: operation };
     last.flatten().map_or(Ok(0), |seq| at.count("seq", seq))
+}
+
+async fn history_is_due(
+    tx: &sea_orm::DatabaseTransaction,
+    group: GroupId,
+) -> Result<(), StoreError> {
+    use operation::Column;
+    let rows: Vec<(String, bool, String)> = operation::Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Remote, Column::Status])
+        .filter(Column::GroupId.eq(group.to_string()))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let ids = rows.iter().map(|(id, ..)| id.clone());
+    stream::Entity::delete_many().filter(stream::Column::OperationId.is_in(ids)).exec(tx).await?;
+    // One that the peer still drives is its own to tell.
+    let theirs = rows
+        .into_iter()
+        .filter(|(_, remote, status)| *remote && TERMINAL.contains(&status.as_str()));
+    for (operation_id, ..) in theirs {
+        let row = stream::Model { operation_id, acked_seq: 0, status: String::new() };
+        stream::Entity::insert(row.into_active_model()).exec_without_returning(tx).await?;
+    }
+    Ok(())
 }
