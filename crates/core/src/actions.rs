@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use protector_store::{Accepted, GroupGate, NewOperation, OperationRow, Scope};
 use protector_types::{
-    Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationStatus, OperationType,
-    ProjectId, ProtectionGroup, Refusal, SiteId, SyncState, action_rule,
+    Action, Code, GroupDocument, GroupId, GroupStatus, OperationId, OperationType, ProjectId,
+    ProtectionGroup, Refusal, SiteId, SyncState, action_rule,
 };
 use protector_workflow::{Journal as _, Plan, State};
 
@@ -89,6 +89,8 @@ pub(crate) struct Start {
 struct Ready {
     id: OperationId,
     document: GroupDocument,
+    /// It ends an operation that is lost.
+    lost: bool,
     /// `None`: gathering facts takes longer than a request may.
     plan: Option<Plan>,
 }
@@ -204,9 +206,9 @@ impl Core {
         };
         let gate = GroupGate {
             expected_version: ready.document.group.version,
-            allowed_in: allowed_in(&start),
+            allowed_in: allowed_in(&start, ready.lost),
             running: action_rule(start.operation).running,
-            supersedes: if start.params.force { SUPERSEDED.to_vec() } else { Vec::new() },
+            supersedes: supersedes(&start, ready.lost),
             holder_result: match ready.document.group.current_operation_id {
                 Some(holder) if start.params.force => self.result_so_far(holder).await?,
                 _ => None,
@@ -226,7 +228,7 @@ impl Core {
                 self.ring(operation.id);
                 // The document of a forced operation waits for `sync-force`, and its peer is most likely dead.
                 if !start.params.force {
-                    self.push_soon(id).await;
+                    self.announce(id, operation.id).await;
                 }
                 Ok(record(operation))
             }
@@ -285,8 +287,15 @@ impl Core {
         if start.params.force && start.retried.is_none() {
             self.require_survivor(&document.group).await?;
         }
-        let holder = self.holder_status(&document.group).await?;
-        admit(start, &document, holder)?;
+        let lost = {
+            let group = &document.group;
+            let situation = match start.params.force {
+                true => self.situation_with_lost(group).await?,
+                false => Situation::of(group, self.holder_status(group).await?),
+            };
+            admit(start, &document, &situation)?;
+            situation.lost
+        };
         if self.needs_peer(start, &document.group).await? {
             self.require_in_sync(&document).await?;
         }
@@ -302,7 +311,7 @@ impl Core {
                 () = tokio::time::sleep(patience) => None,
             },
         };
-        Ok(Ready { id: operation_id, document, plan })
+        Ok(Ready { id: operation_id, document, lost, plan })
     }
 
     /// Forced operations need no peer, nor does the cleanup of a drill after one (1-product.md section 5).
@@ -451,19 +460,31 @@ fn policy_missing() -> Refusal {
 }
 
 /// The statuses from which it may start: a partial failover is completed by a retry.
-fn allowed_in(start: &Start) -> Vec<GroupStatus> {
+fn allowed_in(start: &Start, lost: bool) -> Vec<GroupStatus> {
     let mut allowed = action_rule(start.operation).allowed_in.to_vec();
+    if lost {
+        allowed.push(GroupStatus::FailingOver);
+    }
     if start.retried.is_some() && start.operation == OperationType::Failover {
         allowed.push(GroupStatus::FailedOverPartial);
     }
     allowed
 }
 
+/// What it may end.
+fn supersedes(start: &Start, lost: bool) -> Vec<OperationType> {
+    let mut ends = if start.params.force { SUPERSEDED.to_vec() } else { Vec::new() };
+    if lost {
+        ends.push(OperationType::Failover);
+    }
+    ends
+}
+
 /// What the group itself says about starting. Pure.
 fn admit(
     start: &Start,
     document: &GroupDocument,
-    holder: Option<OperationStatus>,
+    situation: &Situation<'_>,
 ) -> Result<(), Refusal> {
     let group = &document.group;
     let completes = start.retried.is_some()
@@ -471,7 +492,7 @@ fn admit(
         && group.status == GroupStatus::FailedOverPartial
         && start.operation == OperationType::Failover;
     let action = if completes { Action::Retry } else { admission::action_of(start.operation) };
-    admission::admit(action, start.params.force, &Situation::of(group, holder))?;
+    admission::admit(action, start.params.force, situation)?;
     if document.policy.is_none() {
         return Err(policy_missing());
     }

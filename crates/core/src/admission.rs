@@ -13,8 +13,10 @@ use GroupStatus::{Active, Error, FailedOver, FailedOverPartial, FailingBack, Fai
 pub enum Hold {
     /// Nobody.
     Free,
-    /// Nobody, or (forced) a drill, a cleanup or a sync, which it ends.
+    /// Nobody, or (forced) a drill, a cleanup or a sync, which it ends, or what is lost.
     FreeOrSuperseded,
+    /// Nobody, or (forced) what is lost.
+    FreeOrLost,
     /// An operation that waits for a person, or nobody: then it is about one that has ended.
     ParkedOrFree,
     /// An operation that waits for a person.
@@ -82,7 +84,11 @@ pub const TABLE: &[Row] = &[
     row(Action::Reprotect, AWAY, Hold::Free),
     row(Action::Takeover, MOVING, Hold::Held),
     Row { in_quarantine: true, ..row(Action::ReleaseQuarantine, GroupStatus::ALL, Hold::Any) },
-    Row { forced_in: AWAY, in_quarantine: true, ..row(Action::ResetStatus, &[Error], Hold::Free) },
+    Row {
+        forced_in: AWAY,
+        in_quarantine: true,
+        ..row(Action::ResetStatus, &[Error], Hold::FreeOrLost)
+    },
 ];
 
 /// A group as admission sees it.
@@ -96,6 +102,9 @@ pub struct Situation<'a> {
     pub drill: Option<OperationId>,
     /// Who holds it, and how that one is as far as it is known here.
     pub holder: Option<(OperationId, Option<OperationStatus>)>,
+    /// The site that drives the holder is silent, and the holder's plan never came here: nobody can go on with it, and it
+    /// has done nothing yet.
+    pub lost: bool,
 }
 
 impl<'a> Situation<'a> {
@@ -106,6 +115,16 @@ impl<'a> Situation<'a> {
             quarantine: group.quarantine.as_deref(),
             drill: group.active_test_operation_id,
             holder: group.current_operation_id.map(|id| (id, holder)),
+            lost: false,
+        }
+    }
+
+    /// The statuses in which an action that ends a lost operation is accepted besides: those that only it stood for.
+    fn lost_in(&self, action: Action) -> &'static [GroupStatus] {
+        match action {
+            Action::Failover if self.lost => &[FailingOver],
+            Action::ResetStatus if self.lost => MOVING,
+            _ => &[],
         }
     }
 
@@ -141,8 +160,9 @@ pub fn rule(action: Action) -> &'static Row {
 pub fn admit(action: Action, force: bool, at: &Situation<'_>) -> Result<(), Refusal> {
     let row = rule(action);
     check_hold(row, force, at)?;
-    let forced_in: &[GroupStatus] = if force { row.forced_in } else { &[] };
-    if !row.allowed_in.contains(&at.status) && !forced_in.contains(&at.status) {
+    let forced =
+        force && (row.forced_in.contains(&at.status) || at.lost_in(action).contains(&at.status));
+    if !row.allowed_in.contains(&at.status) && !forced {
         return Err(wrong_state(row, at));
     }
     check_drill(row, at)?;
@@ -192,7 +212,8 @@ fn check_hold_bare(row: &Row, force: bool, at: &Situation<'_>) -> bool {
     match row.hold {
         Hold::Free => !held,
         // In `active` only what a forced failover supersedes can hold the group.
-        Hold::FreeOrSuperseded => !held || (force && at.status == Active),
+        Hold::FreeOrSuperseded => !held || (force && (at.status == Active || at.lost)),
+        Hold::FreeOrLost => !held || (force && at.lost),
         Hold::ParkedOrFree => !held || at.is_parked(),
         Hold::Parked => at.is_parked(),
         Hold::Held => held,
@@ -282,7 +303,7 @@ mod tests {
     use super::*;
 
     fn at(status: GroupStatus) -> Situation<'static> {
-        Situation { status, quarantine: None, drill: None, holder: None }
+        Situation { status, quarantine: None, drill: None, holder: None, lost: false }
     }
 
     #[test]
@@ -314,7 +335,7 @@ mod tests {
                 for holder in holders {
                     for quarantine in [None, Some("a newer epoch names site-b")] {
                         for drill in [None, Some(id)] {
-                            let at = Situation { status, quarantine, drill, holder };
+                            let at = Situation { status, quarantine, drill, holder, lost: false };
                             cells += 1;
                             let admitted = admit(action, false, &at);
                             assert_eq!(
@@ -337,6 +358,23 @@ mod tests {
             }
         }
         assert_eq!(cells, 13 * 8 * 4 * 2 * 2);
+    }
+
+    #[test]
+    fn what_is_lost_is_in_nobodys_way_by_force() {
+        let holder = Some((OperationId::generate(), None));
+        let begun = |status| Situation { holder, ..at(status) };
+        let lost = |status| Situation { lost: true, ..begun(status) };
+        for (action, status) in [
+            (Action::Failover, FailingOver),
+            (Action::ResetStatus, FailingOver),
+            (Action::ResetStatus, FailingBack),
+        ] {
+            assert!(admit(action, true, &lost(status)).is_ok(), "{action} in {status}");
+            assert!(admit(action, false, &lost(status)).is_err(), "{action} in {status}");
+            assert!(admit(action, true, &begun(status)).is_err(), "{action} in {status}");
+        }
+        assert!(admit(Action::Failover, true, &lost(FailingBack)).is_err(), "it runs here");
     }
 
     #[test]

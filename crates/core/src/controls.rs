@@ -16,6 +16,7 @@ use crate::{
     admission::{self, Situation},
     errors,
     operations::record,
+    peer::PEER_PATIENCE,
 };
 
 /// What changes where a group runs: a retry of something older than the last of these makes no sense.
@@ -385,6 +386,17 @@ impl Core {
     pub(crate) fn tell_peer_soon(&self, group: GroupId, operation: OperationId) {
         let core = self.clone();
         tokio::spawn(async move { core.tell_peer(group, operation).await });
+    }
+
+    /// The peer is told of an operation that was accepted: its record and plan first, so that no site ever shows a group
+    /// that is held by somebody whom it does not know.
+    pub(crate) async fn announce(&self, group: GroupId, operation: OperationId) {
+        match tokio::time::timeout(PEER_PATIENCE, self.stream_operation(operation)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(%operation, %error, "the peer was not told yet"),
+            Err(_) => tracing::info!(%operation, "the peer was not told in time"),
+        }
+        self.push_soon(group).await;
     }
 
     async fn tell_peer(&self, group: GroupId, operation: OperationId) {

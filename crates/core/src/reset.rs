@@ -166,12 +166,12 @@ impl Core {
         params: &ActionParams,
     ) -> Result<ActionAnswer, Refusal> {
         let document = self.document_of(project, id).await?;
-        let holder = self.holder_status(&document.group).await?;
-        admission::admit(
-            Action::ResetStatus,
-            params.force,
-            &Situation::of(&document.group, holder),
-        )?;
+        let situation = match params.force {
+            true => self.situation_with_lost(&document.group).await?,
+            false => Situation::of(&document.group, self.holder_status(&document.group).await?),
+        };
+        admission::admit(Action::ResetStatus, params.force, &situation)?;
+        let lost = situation.lost;
         if !params.force {
             let local = self.store.own_site_id().await.map_err(errors::store)?;
             self.require_peer(document.group.other_site(local)).await?;
@@ -179,7 +179,14 @@ impl Core {
         let (current, other) = self.look_at_both(&document).await?;
         let home = document.group.current_primary_site_id == document.group.primary_site_id;
         let mut proof = prove(home, &current, &other, params.force).map_err(not_proven)?;
-        if document.group.status != GroupStatus::Error && proof.at_current {
+        if lost && !proof.at_current {
+            return Err(not_proven(vec![format!(
+                "the current primary {} does not answer, and the operation that its failure cut off had not begun: \
+                 `failover` with force leads out",
+                current.site
+            )]));
+        }
+        if document.group.status != GroupStatus::Error && proof.at_current && !lost {
             return Err(not_proven(vec![format!(
                 "the current primary {} answers: it is not lost. `failback` or `reprotect` lead out",
                 current.site
@@ -278,6 +285,10 @@ impl Core {
             group.replication_status = ReplicationStatus::Unknown;
         }
         group.status = proof.status;
+        if let Some(lost) = group.current_operation_id.take() {
+            let why = "Given up by reset_status: its site is silent, and its plan never came here";
+            self.store.end_overtaken(lost, why).await.map_err(errors::store)?;
+        }
         let stored = self.store.update_group(&group, group.version).await.map_err(errors::store)?;
         if !proof.at_current {
             let lifted = self.store.change_site_facts(group.id, |facts| facts.quarantine = None);

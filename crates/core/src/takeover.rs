@@ -1,7 +1,7 @@
 //! Takeover: going on with what a dead site was driving. From then on the rules of a forced operation hold.
 
 use protector_store::{Scope, StoreError};
-use protector_types::{Action, Code, GroupId, OperationId, ProjectId, Refusal};
+use protector_types::{Action, Code, GroupId, OperationId, ProjectId, ProtectionGroup, Refusal};
 
 use crate::{
     Caller, Core, OperationRecord,
@@ -47,7 +47,11 @@ impl Core {
         let Some(operation) = group.current_operation_id else {
             return Err(Refusal::new(Code::GroupWrongState, "No operation holds the group"));
         };
-        let row = self.store.operation(&Scope::System, operation).await.map_err(errors::store)?;
+        let row = match self.store.operation(&Scope::System, operation).await {
+            Ok(row) => row,
+            Err(StoreError::NotFound { .. }) => return Err(never_came(operation)),
+            Err(error) => return Err(errors::store(error)),
+        };
         if !row.remote {
             return Err(Refusal::new(
                 Code::GroupWrongState,
@@ -63,20 +67,44 @@ impl Core {
         let local = self.store.own_site_id().await.map_err(errors::store)?;
         match self.store.adopt_operation(operation, &params).await {
             Ok(_) => {}
-            Err(StoreError::NotFound { .. }) => {
-                return Err(Refusal::new(
-                    Code::NotFound,
-                    format!(
-                        "The plan of operation {operation} never reached this site, so it cannot be finished here; \
-                         reset_status leads out"
-                    ),
-                ));
-            }
+            Err(StoreError::NotFound { .. }) => return Err(never_came(operation)),
             Err(error) => return Err(errors::store(error)),
         }
         self.store.force_group_claim(id, operation, local).await.map_err(errors::store)?;
         tracing::warn!(%operation, group = %id, user = %caller.user_id, "taken over from the other site");
         self.operation(project, operation).await.or_else(|_| Ok(record(row)))
+    }
+
+    /// The group as admission sees it, for what may end an operation that is lost: driven by the other site, which has
+    /// been silent for long enough, and whose plan never came here. An operation begins only after its plan was handed
+    /// over, or could not be.
+    ///
+    /// # Errors
+    /// GroupBusy while the other site may still be alive.
+    pub(crate) async fn situation_with_lost<'a>(
+        &self,
+        group: &'a ProtectionGroup,
+    ) -> Result<Situation<'a>, Refusal> {
+        let mut situation = Situation::of(group, self.holder_status(group).await?);
+        let Some(operation) = group.current_operation_id else { return Ok(situation) };
+        let remote = match self.store.operation(&Scope::System, operation).await {
+            Ok(row) => row.remote,
+            Err(StoreError::NotFound { .. }) => true,
+            Err(error) => return Err(errors::store(error)),
+        };
+        if remote && group.status.is_moving() && !self.has_plan(operation).await? {
+            self.must_be_silent(group.id, operation).await?;
+            situation.lost = true;
+        }
+        Ok(situation)
+    }
+
+    async fn has_plan(&self, operation: OperationId) -> Result<bool, Refusal> {
+        match self.store.load_plan(operation).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(errors::store(error)),
+        }
     }
 
     /// Renewals must have been missing for twice their life by this process's own clock.
@@ -99,4 +127,14 @@ impl Core {
             ),
         ))
     }
+}
+
+fn never_came(operation: OperationId) -> Refusal {
+    Refusal::new(
+        Code::NotFound,
+        format!(
+            "The plan of operation {operation} never reached this site, so it cannot be finished here, and it had not \
+             begun. `failover` with force leads out of failing_over, `reset_status` with force out of failing_back"
+        ),
+    )
 }

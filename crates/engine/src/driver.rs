@@ -136,9 +136,19 @@ impl Driver {
             Err(refusal) => self.refused(&refusal).await?,
         };
         match core.store().set_plan(self.operation, lease.fence(), &plan).await {
-            Ok(()) => Ok(plan),
+            Ok(()) => {
+                self.hand_plan_over().await;
+                Ok(plan)
+            }
             Err(StoreError::Conflict(_)) => Err(RunEnd::Fenced),
             Err(error) => Err(RunEnd::JournalLost(error.to_string())),
+        }
+    }
+
+    /// The peer has the plan before the first step runs, if it can be reached: then it can go on with what was begun.
+    async fn hand_plan_over(&self) {
+        if let Err(error) = self.engine.core.stream_operation(self.operation).await {
+            tracing::info!(operation = %self.operation, %error, "the peer does not have the plan yet");
         }
     }
 

@@ -215,6 +215,11 @@ impl GroupStatus {
         }
     }
 
+    /// An operation moves it from one site to the other.
+    pub const fn is_moving(self) -> bool {
+        matches!(self, Self::FailingOver | Self::FailingBack)
+    }
+
     /// True if the table allows the step from here to `to`. Staying is always allowed.
     pub fn may_become(self, to: GroupStatus) -> bool {
         self == to || self.next().contains(&to)

@@ -1,11 +1,13 @@
 //! Clones one volume of the recovery point on the target array: a fresh name without dots that carries the operation
 //! and the step, never an overwrite, no default protection. A repeat finds it by that name; once Cinder has renamed it,
-//! by serial. Undo destroys it (recoverable; never eradicates).
+//! by our tag, which it has before Cinder knows of it. Undo destroys it (recoverable; never eradicates).
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use protector_ports::{ArrayVolume, DestroyPermit, PortError, RecoveryPoint, VolumeKey};
+use protector_ports::{
+    ArrayVolume, DestroyPermit, PortError, RecoveryPoint, VolumeKey, absent_as_none,
+};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,9 @@ use crate::{
 
 /// Key of our tag on array volumes; its value is the operation.
 pub const OPERATION_TAG: &str = "operation";
+
+/// Key of our tag on a clone; its value is the name that the clone was made under.
+pub const CLONE_TAG: &str = "clone";
 
 /// Makes the step.
 pub struct CloneVolume(pub Deps);
@@ -68,8 +73,7 @@ impl Step for CloneVolume {
         let array = attempt!(input.array.array(&self.0).await, outcome::outcome);
         let clone = array.clone_from_point(&input.point, &input.source_volume, &input.name).await;
         let volume = attempt!(clone, outcome::outcome);
-        let tag = (OPERATION_TAG.to_owned(), cx.operation().to_string());
-        match array.tag_volume(&volume.name, &[tag]).await {
+        match array.tag_volume(&volume.name, &tags(cx, input)).await {
             Ok(()) => Outcome::done(volume),
             // The clone is there: let the look finish the tag.
             Err(error) => Outcome::Unknown(error.to_string()),
@@ -78,10 +82,14 @@ impl Step for CloneVolume {
 
     async fn find(&self, cx: &StepCx, input: &Input) -> Found<ArrayVolume> {
         let array = attempt!(input.array.array(&self.0).await, outcome::found);
-        let volume =
-            attempt!(array.volume(&VolumeKey::Name(input.name.clone())).await, outcome::found);
-        let tag = (OPERATION_TAG.to_owned(), cx.operation().to_string());
-        attempt!(array.tag_volume(&volume.name, &[tag]).await, outcome::found);
+        let named = array.volume(&VolumeKey::Name(input.name.clone())).await;
+        let Some(volume) = attempt!(absent_as_none(named), outcome::found) else {
+            // A taken-over journal may lag behind the manage that renamed it.
+            let tagged =
+                attempt!(array.volumes_tagged(CLONE_TAG, &input.name).await, outcome::found);
+            return tagged.into_iter().next().map_or(Found::Absent, Found::present);
+        };
+        attempt!(array.tag_volume(&volume.name, &tags(cx, input)).await, outcome::found);
         Found::present(volume)
     }
 
@@ -98,4 +106,11 @@ impl Step for CloneVolume {
     fn settle(&self) -> Duration {
         Duration::from_secs(3)
     }
+}
+
+fn tags(cx: &StepCx, input: &Input) -> [(String, String); 2] {
+    [
+        (OPERATION_TAG.to_owned(), cx.operation().to_string()),
+        (CLONE_TAG.to_owned(), input.name.clone()),
+    ]
 }

@@ -413,7 +413,9 @@ impl Store {
         }
         let row =
             operation::Entity::find_by_id(holder.to_string()).lock_exclusive().one(tx).await?;
-        if let Some(row) = row.map(read).transpose()? {
+        let row = row.map(read).transpose()?;
+        let before = row.as_ref().and_then(|row| row.from_status).unwrap_or(GroupStatus::Active);
+        if let Some(row) = row {
             if !gate.supersedes.contains(&row.operation_type) {
                 return Ok(());
             }
@@ -421,8 +423,11 @@ impl Store {
                 self.end_superseded(tx, row, new.id, gate.holder_result.clone()).await?;
             }
         }
-        // A drill stays open: what it made is still there.
+        // A drill stays open: what it made is still there. What was lost before it began moved nothing.
         group.current_operation_id = None;
+        if group.status.is_moving() {
+            group.status = before;
+        }
         Ok(())
     }
 
