@@ -90,8 +90,8 @@ class App:
 
     # What must be there -------------------------------------------------------------------------
 
-    def expect(self, c, site, state, original=False, spare=0, stamp=None, suffix="", groups=None):
-        """`state`: running, stopped, fenced or absent. `spare`: volumes of the tenant that no server uses."""
+    def expect(self, c, site, state, original=False, spare=frozenset(), stamp=None, suffix="", groups=None):
+        """`state`: running, stopped, fenced or absent. `spare`: ids of the tenant's volumes that no server uses."""
         seen = Inventory(site)
         where = "site %s" % site.letter
         names = set() if state == "absent" else {n + suffix for n in self.servers}
@@ -103,9 +103,10 @@ class App:
         used = set()
         for name in names:
             used |= self.expect_server(c, site, seen, dump, name, state, original, stamp, suffix)
-        left = sorted("%s (%s, %s)" % (v.name, v.id, v.status) for i, v in seen.volumes.items() if i not in used)
-        c.that(len(left) == spare, where + ": volumes beside the servers' own",
-               "must be %d, are %d: %s" % (spare, len(left), ", ".join(left)))
+        left = {i for i in seen.volumes if i not in used}
+        c.that(left == set(spare) - used, where + ": volumes beside the servers' own", "unexplained %s, missing %s" % (
+            ["%s %s %s" % (i, seen.volumes[i].name, seen.volumes[i].status) for i in left - set(spare)],
+            sorted(set(spare) - used - left)))
         ids = {s.id for s in seen.servers}
         stray = ["%s %s of %s" % (p.id, p.name, p.device_id) for p in seen.ports if p.device_id not in ids]
         c.equal(stray, [], where + ": ports that no server has")
