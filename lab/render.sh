@@ -176,7 +176,7 @@ track_instance_changes = false
 region_name = $REGION
 [cinder]
 os_region_name = $REGION
-catalog_info = volumev3::publicURL
+catalog_info = volumev3::internalURL
 auth_section = service_user
 [oslo_concurrency]
 lock_path = $S/nova/locks

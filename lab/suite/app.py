@@ -1,5 +1,6 @@
 """The tenant's application: networks at both sites, servers with their volumes at site a, and what must be kept."""
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 from inventory import Inventory
 
@@ -38,6 +39,10 @@ class App:
     def __init__(self, sites, servers=None):
         self.sites, self.servers, self.stamp = sites, servers or THREE, None
 
+    def owns(self, name):
+        """Whether a server or volume of the project is this application's: those of the many begin with `many-`."""
+        return name.startswith("many-") == next(iter(self.servers)).startswith("many-")
+
     def create_server(self, name):
         site = self.sites["a"]
         kind, count = self.servers[name]
@@ -60,8 +65,9 @@ class App:
         nova = self.sites["a"].tenant.compute
         if not nova.find_keypair("app-key"):
             nova.create_keypair(name="app-key")
-        for name in self.servers:
-            self.create_server(name)
+        # Not more at once than the clouds' few workers bear.
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(self.create_server, self.servers))
         for name in self.servers:
             nova.wait_for_server(nova.find_server(name), interval=0.5, wait=PATIENCE)
         self.record()
@@ -76,7 +82,7 @@ class App:
                 "volumes": {d: v.name for d, v in seen.attached(server).items()},
                 "ports": sorted((p.mac_address, tuple(sorted(i["ip_address"] for i in p.fixed_ips)))
                                 for p in seen.ports_of(server))}
-        self.original = {s.name: s.id for s in seen.servers}
+        self.original = {s.name: s.id for s in seen.servers if self.owns(s.name)}
 
     def write(self, site, text):
         """Every running guest writes to each of its volumes, through the hosts that are connected."""
@@ -93,6 +99,10 @@ class App:
     def expect(self, c, site, state, original=False, spare=frozenset(), stamp=None, suffix="", groups=None):
         """`state`: running, stopped, fenced or absent. `spare`: ids of the tenant's volumes that no server uses."""
         seen = Inventory(site)
+        everything = set(seen.volumes)
+        others = {s.id for s in seen.servers if not self.owns(s.name)}
+        seen.servers = [s for s in seen.servers if self.owns(s.name)]
+        seen.volumes = {i: v for i, v in seen.volumes.items() if self.owns(v.name)}
         where = "site %s" % site.letter
         names = set() if state == "absent" else {n + suffix for n in self.servers}
         mine = [s for s in seen.servers if s.name.endswith(suffix or "")]
@@ -108,10 +118,10 @@ class App:
             ["%s %s %s" % (i, seen.volumes[i].name, seen.volumes[i].status) for i in left - set(spare)],
             sorted(set(spare) - used - left)))
         ids = {s.id for s in seen.servers}
-        stray = ["%s %s of %s" % (p.id, p.name, p.device_id) for p in seen.ports if p.device_id not in ids]
+        stray = ["%s %s of %s" % (p.id, p.name, p.device_id) for p in seen.ports if p.device_id not in ids | others]
         c.equal(stray, [], where + ": ports that no server has")
         c.equal([s.name for s in seen.snapshots], [], where + ": Cinder's snapshots")
-        self.expect_array(c, site, seen, groups)
+        self.expect_array(c, site, seen, everything, groups)
         return seen
 
     def expect_server(self, c, site, seen, dump, name, state, original, stamp, suffix):
@@ -161,9 +171,9 @@ class App:
             c.equal((dump["volumes"].get(held.name) or {}).get("last_stamp"),
                     "%s %s" % (v.name.removesuffix("-drill"), stamp), where + ": what its guest wrote last")
 
-    def expect_array(self, c, site, seen, groups):
+    def expect_array(self, c, site, seen, everything, groups):
         where = "array fa-%s" % site.letter
-        cinder = {"volume-%s-cinder" % v for v in seen.volumes}
+        cinder = {"volume-%s-cinder" % v for v in everything}
         alive = {n for n, v in seen.array_volumes.items() if not v.destroyed}
         c.equal(sorted(cinder - alive), [], where + ": volumes that Cinder has and the array has not")
         c.equal(sorted(alive - cinder), [], where + ": volumes that Cinder does not know")

@@ -209,7 +209,7 @@ class Quick:
         from inventory import Inventory
         end = time.time() + 180
         while time.time() < end:
-            if all(s.status == "SHUTOFF" and s.is_locked for s in Inventory(self.a).servers):
+            if all(s.status == "SHUTOFF" and s.is_locked for s in Inventory(self.a).servers if self.app.owns(s.name)):
                 return
             time.sleep(2)
 
