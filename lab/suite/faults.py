@@ -70,6 +70,8 @@ class Faults:
             body = {"network_mapping": mapping(first, second)}
             if kind == "failback":
                 body["reverse_replication"] = True
+            else:
+                body["flavor_mapping"] = {"m1.large": "m2.large"}
             answer = self.ask(at, kind, body)
             q.ends(at, answer, what="%s through faults" % kind)
             q.is_at_b() if kind == "failover" else q.is_at_a("active")

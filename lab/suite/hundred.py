@@ -50,6 +50,8 @@ class Hundred:
         body = {"network_mapping": mapping(at.letter, to.letter)}
         if kind == "failback":
             body["reverse_replication"] = True
+        else:
+            body["flavor_mapping"] = {"m1.large": "m2.large"}
         started = time.time()
 
         def one(pg):

@@ -41,6 +41,8 @@ class Kills:
         body = {"network_mapping": mapping(first, second)}
         if kind == "failback":
             body["reverse_replication"] = True
+        else:
+            body["flavor_mapping"] = {"m1.large": "m2.large"}
         started = time.time()
         answer = at.call("POST", "/v1/{tenant}/protection-groups/%s/action" % q.pg, {kind: body})
         time.sleep(max(0.0, started + moment - time.time()))

@@ -44,8 +44,7 @@ refusals!(
     absent = 404,
     conflict = 409,
     over = 413,
-    broken = 500,
-    unavailable = 503
+    broken = 500
 );
 
 impl Refusal {
