@@ -2,6 +2,8 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import openstack
+
 from inventory import Inventory
 
 NETWORKS = {
@@ -111,6 +113,8 @@ class App:
         c.equal(sorted(s.name for s in mine), sorted(names), where + ": servers")
         dump = site.dump()
         used = set()
+        if state == "fenced":
+            self.expect_refusal(c, site, seen)
         for name in names:
             used |= self.expect_server(c, site, seen, dump, name, state, original, stamp, suffix)
         left = {i for i in seen.volumes if i not in used}
@@ -123,6 +127,15 @@ class App:
         c.equal([s.name for s in seen.snapshots], [], where + ": Cinder's snapshots")
         self.expect_array(c, site, seen, everything, groups)
         return seen
+
+    def expect_refusal(self, c, site, seen):
+        """The tenant cannot start what was fenced."""
+        server = seen.server(next(iter(self.servers)))
+        try:
+            site.tenant.compute.start_server(server)
+            c.that(False, "site %s: the tenant's start of a fenced server is refused" % site.letter, "accepted")
+        except openstack.exceptions.ConflictException as error:
+            c.that("locked" in str(error), "site %s: the tenant's start of a fenced server is refused" % site.letter, error)
 
     def expect_server(self, c, site, seen, dump, name, state, original, stamp, suffix):
         server, where = seen.server(name), "site %s: %s" % (site.letter, name)

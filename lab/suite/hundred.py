@@ -22,7 +22,8 @@ class Hundred:
         started = time.time()
         self.app.build()
         c.took("building %d servers" % len(self.app.servers), time.time() - started)
-        groups = [setup.group(q.a, q.b, "many-%02d" % n, []) for n in range(self.count)]
+        with ThreadPoolExecutor(4) as pool:
+            groups = list(pool.map(lambda n: setup.group(q.a, q.b, "many-%02d" % n, []), range(self.count)))
         started = time.time()
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(self.fill, groups, self.names))
@@ -83,6 +84,7 @@ class Plain:
         q = self.quick
         q.c.begin("plain script: %d servers, %d at once" % (len(self.names), self.threads))
         seen = Inventory(q.a)
+        self.tenant_manager()
         started = time.time()
         with ThreadPoolExecutor(self.threads) as pool:
             made = list(pool.map(lambda n: self.one(seen, n), self.names))

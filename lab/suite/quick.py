@@ -214,7 +214,7 @@ class Quick:
             time.sleep(2)
 
     def parts(self):
-        return {"prepare": self.prepare, "drill-curl": self.drill_by_curl, "drill-cli": self.drill_by_cli,
+        return {"drill-curl": self.drill_by_curl, "drill-cli": self.drill_by_cli,
                 "failover-curl": self.failover_by_curl, "failback-curl": self.failback_by_curl,
                 "round-cli": self.round_by_cli, "disaster": self.disaster}
 

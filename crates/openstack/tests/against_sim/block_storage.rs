@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protector_ports::{Cloud as _, ManageVolume};
+use protector_ports::{Cloud as _, ManageVolume, PortError};
 use protector_sim::{
     cloud::Service,
     faults::{Effect, Rule},
