@@ -33,12 +33,15 @@ CATALOGUE = [
     ("nova", "compute", url("8774", "/v2.1")),
     ("neutron", "network", url("9696")),
     ("cinder", "block-storage", url("8776", "/v3")),
+    ("protector", "disaster-recovery", url("8788")),
 ]
 
 
 def cloud(site, user, password, project):
     n = {"a": 1, "b": 2}[site]
     return {"region_name": "Region" + site.upper(),
+            # Public endpoints may lead through a layer of faults: faults.py.
+            "interface": "internal",
             "identity_api_version": 3, "volume_api_version": 3,
             "auth": {"auth_url": "http://127.0.%d.1:%d5000/v3" % (n, n),
                      "username": user, "password": password,
@@ -77,6 +80,13 @@ def accounts():
                            password=SECRETS["SERVICE_PW"]))
         for r in ("admin", "service"):
             k.assign_project_role_to_user(projects["service"], u, roles[r])
+    # Protector's: its service user, and the role that Cinder's policy names.
+    k.find_role("protector") or k.create_role(name="protector")
+    u = (k.find_user("protector", domain_id=domain) or
+         k.create_user(name="protector", domain_id=domain,
+                       password=SECRETS["PROTECTOR_PW"]))
+    for r in ("admin", "service"):
+        k.assign_project_role_to_user(projects["service"], u, roles[r])
     u = (k.find_user("app-user", domain_id=domain) or
          k.create_user(name="app-user", domain_id=domain,
                        password=SECRETS["MEMBER_PW"]))

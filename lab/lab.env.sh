@@ -7,6 +7,8 @@ LAB_OPT=${LAB_OPT:-/opt/oslab}                 # venv (shared by both sites)
 LAB_STATE=${LAB_STATE:-/var/tmp/oslab}         # everything else
 LAB_PYTHON=${LAB_PYTHON:-$(command -v python3.11 || command -v python3)}
 VENV=$LAB_OPT/venv
+PROTECTOR_BIN=${PROTECTOR_BIN:-$LAB_DIR/../target/release/protector}
+ARRAYS=$LAB_STATE/arrays                       # the one process that simulates both arrays
 SITES="a b"
 
 site_env() {
@@ -30,7 +32,7 @@ site_env() {
 lab_secrets() {
   mkdir -p "$LAB_STATE"
   if [ ! -s "$LAB_STATE/secrets.env" ]; then
-    ( umask 077; for v in ADMIN_PW SERVICE_PW MEMBER_PW DB_PW RABBIT_PW ARRAY_TOKEN_a ARRAY_TOKEN_b PEER_SECRET PROTECTOR_PW
+    ( umask 077; for v in ADMIN_PW SERVICE_PW MEMBER_PW DB_PW RABBIT_PW ARRAY_TOKEN_a ARRAY_TOKEN_b PROTECTOR_PW PROTECTOR_DB_PW
       do echo "$v=$(openssl rand -hex 16)"; done > "$LAB_STATE/secrets.env" )
   fi
   . "$LAB_STATE/secrets.env"

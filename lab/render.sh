@@ -1,6 +1,6 @@
 #!/bin/bash
-# render.sh SITE - write every configuration file of one site to $ETC.
-# Called by up.sh.  All services: one API worker, RabbitMQ vhost "SITE",
+# render.sh SITE [protector] - write every configuration file of one site to $ETC;
+# with "protector" only Protector's.  Called by up.  All services: one API worker, RabbitMQ vhost "SITE",
 # MariaDB of the site, memcached for tokens.
 set -euo pipefail
 . "$(dirname "$0")/lab.env.sh"; site_env "$1"; lab_secrets
@@ -10,6 +10,29 @@ mkdir -p "$ETC"/{keystone,glance,placement,nova,neutron,cinder} "$LOG" "$RUN" \
   "$S"/{keystone/fernet,keystone/credential,glance/images,glance/staging,glance/tasks,nova/locks,neutron/locks,cinder/locks,cinder/coordination}
 
 chmod 700 "$S/keystone" "$S/keystone/fernet" "$S/keystone/credential" "$ETC"
+
+# --- Protector
+mkdir -p "$ETC/protector"
+cat > "$ETC/protector/protector.conf" <<EOT
+[api]
+bind = $IP:$P_PROTECTOR
+public_endpoint = http://$IP:$P_PROTECTOR
+[database]
+connection = mysql+pymysql://protector:$PROTECTOR_DB_PW@$IP:$P_MYSQL/protector
+[secrets]
+key_directory = $ETC/protector/keys
+[oslo_policy]
+policy_file = $ETC/protector/policy.yaml
+[keystone_authtoken]
+auth_url = $AUTH_URL
+region_name = $REGION
+username = protector
+password = $PROTECTOR_PW
+project_name = service
+[flasharray]
+ca_file = $LAB_STATE/tls/array.crt
+EOT
+[ "${2:-}" != protector ] || exit 0
 
 RABBIT="rabbit://oslab:$RABBIT_PW@$IP:$P_RABBIT/$SITE"
 db() { echo "mysql+pymysql://oslab:$DB_PW@$IP:$P_MYSQL/$1?charset=utf8mb4"; }
@@ -153,7 +176,7 @@ track_instance_changes = false
 region_name = $REGION
 [cinder]
 os_region_name = $REGION
-catalog_info = volumev3::publicURL
+catalog_info = volumev3::internalURL
 auth_section = service_user
 [oslo_concurrency]
 lock_path = $S/nova/locks
@@ -254,9 +277,6 @@ $(dbsec database cinder)
 $(authtoken cinder block-storage)
 $(rabbit)
 EOT
-# As Protector's documentation recommends: a dedicated role, which only its service user holds.
-cat > "$ETC/cinder/policy.yaml" <<EOT
-"volume_extension:volume_manage": "rule:admin_api or role:protector"
-"volume_extension:volume_unmanage": "rule:admin_api or (role:protector and project_id:%(project_id)s)"
-EOT
+# As Protector's documentation recommends it.
+cp "$LAB_DIR/../docs/operator/cinder-policy.yaml" "$ETC/cinder/policy.yaml"
 cp "$VENV/etc/cinder/"{api-paste.ini,resource_filters.json,rootwrap.conf} "$ETC/cinder/"

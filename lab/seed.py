@@ -3,8 +3,8 @@
 
 Idempotent: as admin the volume types "replicated"
 (replication_enabled='<is> True', replication_type='<in> async') and "plain",
-the flavor "m1.lab" and the image "tiny"; as the member app-user the network
-"net", subnet and security group "web".
+the site's flavor and the image "tiny"; as the member app-user the security
+group "web".
 """
 import os
 import sys
@@ -13,7 +13,6 @@ import time
 import openstack
 
 SITE, STATE = sys.argv[1], sys.argv[2]
-N = {"a": 1, "b": 2}[SITE]
 os.environ["OS_CLIENT_CONFIG_FILE"] = STATE + "/clouds.yaml"
 T0 = time.time()
 
@@ -34,18 +33,15 @@ def seed():
         t = c.block_storage.create_type(name="plain")
         c.block_storage.update_type_extra_specs(t,
                                                 volume_backend_name="pure")
-    if not c.compute.find_flavor("m1.lab"):
-        c.compute.create_flavor(name="m1.lab", ram=256, vcpus=1, disk=0)
+    name = {"a": "m1.large", "b": "m2.large"}[SITE]
+    if not c.compute.find_flavor(name):
+        c.compute.create_flavor(name=name, ram=256, vcpus=1, disk=0)
     if not c.image.find_image("tiny"):
         c.image.create_image(name="tiny", data=b"\0" * 65536,
                              container_format="bare", disk_format="raw",
                              visibility="public", min_disk=0)
     m = openstack.connect("site-" + SITE)
     n = m.network
-    net = n.find_network("net") or n.create_network(name="net")
-    if not n.find_subnet("sub"):
-        n.create_subnet(name="sub", network_id=net.id, ip_version=4,
-                        cidr="10.%d.0.0/16" % (10 * N))
     if not n.find_security_group("web"):
         sg = n.create_security_group(name="web")
         n.create_security_group_rule(

@@ -4,8 +4,12 @@ use http::{HeaderMap, StatusCode};
 use protector_http::{CallKind, Upstream, UpstreamKind, classify_status};
 use protector_ports::PortError;
 
+/// Cinder's whole sentence, whatever the status.
+const BACKEND_DOWN: &str = "Service is unavailable at this time.";
+
 /// The table of statuses, with OpenStack's own peculiarities: a quota is refused with 403 (Nova), 413 (Cinder) or
-/// 409 (Neutron), and is none of denied or conflict; and Cinder says 503 for a host that it does not have.
+/// 409 (Neutron), and is none of denied or conflict; and Cinder says 400 for a back end that is down or disabled for the
+/// moment (its `ServiceUnavailable` is an `Invalid`), releases before ours 503 for a host that it does not have.
 pub fn classify(kind: CallKind, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Upstream {
     let mut upstream = classify_status(kind, status, headers, body);
     let quota = || {
@@ -19,14 +23,13 @@ pub fn classify(kind: CallKind, status: StatusCode, headers: &HeaderMap, body: &
         (text.starts_with("Host '") || text.starts_with("Cluster '"))
             && text.ends_with("' not found")
     };
-    let wrong = match upstream.kind {
-        UpstreamKind::Denied | UpstreamKind::Conflict => quota(),
-        UpstreamKind::Transient => unknown_host(),
-        _ => false,
+    let kind = match upstream.kind {
+        UpstreamKind::Denied | UpstreamKind::Conflict if quota() => UpstreamKind::Invalid,
+        UpstreamKind::Transient if unknown_host() => UpstreamKind::Invalid,
+        UpstreamKind::Invalid if upstream.message == BACKEND_DOWN => UpstreamKind::Transient,
+        _ => return upstream,
     };
-    if wrong {
-        upstream.kind = UpstreamKind::Invalid;
-    }
+    upstream.kind = kind;
     upstream
 }
 
@@ -76,18 +79,14 @@ mod tests {
 
     #[test]
     fn a_host_that_cinder_does_not_have_will_not_come_by_itself() {
-        let of = |text: &str| {
-            let body = format!(r#"{{"serviceUnavailable": {{"code": 503, "message": "{text}"}}}}"#);
-            classify(
-                CallKind::Effect,
-                StatusCode::SERVICE_UNAVAILABLE,
-                &HeaderMap::new(),
-                body.as_bytes(),
-            )
-            .kind
+        let of = |status: StatusCode, text: &str| {
+            let body = format!(r#"{{"badRequest": {{"code": 400, "message": "{text}"}}}}"#);
+            classify(CallKind::Effect, status, &HeaderMap::new(), body.as_bytes()).kind
         };
-        assert_eq!(of("Host 'a@b#c' not found"), UpstreamKind::Invalid);
-        assert_eq!(of("Service is unavailable at this time."), UpstreamKind::Transient);
+        for status in [StatusCode::BAD_REQUEST, StatusCode::SERVICE_UNAVAILABLE] {
+            assert_eq!(of(status, "Host 'a@b#c' not found"), UpstreamKind::Invalid, "{status}");
+            assert_eq!(of(status, BACKEND_DOWN), UpstreamKind::Transient, "{status}");
+        }
     }
 
     #[test]

@@ -1,9 +1,16 @@
 //! Two linked arrays on their own, without clouds: for real clouds whose Cinder drives them.
 //!
 //! Besides REST 2.x each array has the tests' door: `GET /_sim/dump`, `POST /_sim/write?host=H&volume=V&stamp=S`
-//! (a guest writes), `POST /_sim/link?status=connected|partial|broken` (the wire between both).
+//! (a guest writes), `POST /_sim/link?status=connected|partial|broken` (the wire between both), and for the array that
+//! answers no more `POST /_sim/peer-power?state=off|on` at the other one (a site burns, a site comes back: what an
+//! array holds it holds without power, too).
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     Json, Router,
@@ -60,7 +67,7 @@ impl PairError {
 /// Two arrays that replicate to each other, on their addresses.
 pub struct Pair {
     arrays: [Array; 2],
-    servers: [Server; 2],
+    servers: [Arc<Server>; 2],
 }
 
 impl Pair {
@@ -78,15 +85,22 @@ impl Pair {
         let tls = server_config_from_pem(certificate_pem, key_pem)?;
         let arrays = [0, 1].map(|at: usize| Array::new(config(&ends[at], clock.clone(), seed)));
         Array::link(&arrays[0], &arrays[1]);
-        let [first, second] = &ends;
-        let first = start(&arrays[0], &arrays[1], first, tls.clone()).await?;
-        let second = match start(&arrays[1], &arrays[0], second, tls).await {
-            Ok(second) => second,
+        let doors = [0, 1].map(|at: usize| Door {
+            array: arrays[at].clone(),
+            peer: arrays[1 - at].clone(),
+            peer_server: Arc::default(),
+        });
+        let first = Arc::new(start(&doors[0], &ends[0], tls.clone()).await?);
+        let second = match start(&doors[1], &ends[1], tls).await {
+            Ok(second) => Arc::new(second),
             Err(error) => {
                 first.kill().await;
                 return Err(error);
             }
         };
+        for (door, peer) in doors.iter().zip([&second, &first]) {
+            door.peer_server.get_or_init(|| peer.clone());
+        }
         Ok(Self { arrays, servers: [first, second] })
     }
 
@@ -96,7 +110,7 @@ impl Pair {
     }
 
     /// The servers, in the order of the ends.
-    pub fn servers(&self) -> &[Server; 2] {
+    pub fn servers(&self) -> &[Arc<Server>; 2] {
         &self.servers
     }
 
@@ -119,18 +133,17 @@ fn config(end: &PairEnd, clock: Arc<dyn Clock>, seed: u64) -> ArrayConfig {
 }
 
 async fn start(
-    array: &Array,
-    peer: &Array,
+    door: &Door,
     end: &PairEnd,
     tls: Arc<rustls::ServerConfig>,
 ) -> Result<Server, PairError> {
-    let door = Door { array: array.clone(), peer: peer.clone() };
     let router = Router::new()
         .route("/_sim/dump", get(dump))
         .route("/_sim/write", post(write))
         .route("/_sim/link", post(link))
-        .with_state(door)
-        .merge(array.router());
+        .route("/_sim/peer-power", post(peer_power))
+        .with_state(door.clone())
+        .merge(door.array.router());
     let bind = |source| PairError::Bind { name: end.name.clone(), listen: end.listen, source };
     Server::start(router, end.listen, Some(tls), None).await.map_err(bind)
 }
@@ -139,6 +152,8 @@ async fn start(
 struct Door {
     array: Array,
     peer: Array,
+    /// Set once both are served.
+    peer_server: Arc<OnceLock<Arc<Server>>>,
 }
 
 type Given = Query<HashMap<String, String>>;
@@ -164,4 +179,23 @@ async fn link(State(door): State<Door>, Query(given): Given) -> StatusCode {
     };
     Array::set_link(&door.array, &door.peer, status);
     StatusCode::NO_CONTENT
+}
+
+async fn peer_power(State(door): State<Door>, Query(given): Given) -> (StatusCode, String) {
+    let Some(server) = door.peer_server.get() else {
+        return (StatusCode::CONFLICT, "the peer is not served yet; ask again".to_owned());
+    };
+    let status = match given.get("state").map(String::as_str) {
+        Some("off") => {
+            server.kill().await;
+            LinkStatus::Broken
+        }
+        Some("on") => match server.restart().await {
+            Ok(()) => LinkStatus::Connected,
+            Err(error) => return (StatusCode::CONFLICT, format!("{}: {error}", server.addr())),
+        },
+        _ => return (StatusCode::BAD_REQUEST, "state is off or on".to_owned()),
+    };
+    Array::set_link(&door.array, &door.peer, status);
+    (StatusCode::NO_CONTENT, String::new())
 }

@@ -52,6 +52,19 @@ async fn both_arrays_answer_under_their_names_and_know_each_other() {
     }
 
     let taken = pair.servers()[0].addr().to_string();
+    // The first array loses power and gets it back; the second one answers all the time and sees the wire go and come.
+    let urls = [0, 1].map(|at: usize| pair.servers()[at].url());
+    let links = || get(&client, &urls[1], "token-of-fa-b", "array-connections");
+    for (state, wire) in [("off", "connecting"), ("on", "connected")] {
+        let power = client.post(format!("{}/_sim/peer-power?state={state}", urls[1]));
+        assert_eq!(power.send().await.unwrap().status(), 204);
+        let reached = client.get(format!("{}/api/api_version", urls[0])).send().await;
+        assert_eq!(reached.is_ok(), state == "on");
+        assert_eq!(links().await["items"][0]["status"], json!(wire));
+    }
+    let none = client.post(format!("{}/_sim/peer-power?state=half", urls[1])).send().await;
+    assert_eq!(none.unwrap().status(), 400);
+
     let again = [end("fa-a", &taken), end("fa-b", "127.0.0.1:0")];
     let error = Pair::serve(again, &cert, &key, clock(), 1).await.err().unwrap();
     assert!(error.is_in_use(), "{error}");

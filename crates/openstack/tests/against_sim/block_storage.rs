@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protector_ports::{Cloud as _, ManageVolume};
+use protector_ports::{Cloud as _, ManageVolume, PortError};
 use protector_sim::{
     cloud::Service,
     faults::{Effect, Rule},
@@ -138,6 +138,11 @@ async fn managing_what_is_not_there_ends_in_error() {
     let bad_host = ManageVolume { host: "nobody@none#none".into(), ..request.clone() };
     let refused = storage.manage_volume(&bad_host).await;
     assert!(is_invalid(refused));
+    lab.cloud().lock().cinder.backend_down = true;
+    // Cinder's answer is a 400 then, as for a wrong request; but it passes.
+    let refused = storage.manage_volume(&request).await;
+    assert!(matches!(refused, Err(PortError::Transient { .. })), "{refused:?}");
+    lab.cloud().lock().cinder.backend_down = false;
     let bad_type = ManageVolume { volume_type: "no-such-type".into(), ..request };
     let refused = storage.manage_volume(&bad_type).await;
     assert!(matches!(&refused, Err(e) if e.is_absent()) || is_invalid(refused));

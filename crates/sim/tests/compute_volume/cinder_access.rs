@@ -171,6 +171,16 @@ async fn versions_are_told_and_bounded() {
 }
 
 #[tokio::test]
+async fn how_a_type_encrypts_is_the_administrators_to_see() {
+    let lab = Lab::new();
+    let (user, admin) = (lab.member().await, lab.admin().await);
+    let types = user.get("types").await.expect(200);
+    let path = format!("types/{}/encryption", types["volume_types"][0]["id"].as_str().unwrap());
+    user.get(&path).await.expect(403);
+    admin.get(&path).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_backend_that_is_down_leaves_work_until_it_is_back() {
     let lab = Lab::new();
     let user = lab.member().await;
@@ -182,7 +192,7 @@ async fn a_backend_that_is_down_leaves_work_until_it_is_back() {
     assert_eq!(user.volume(&id).await["status"], "deleting");
     lab.policy("volume_extension:volume_manage", "rule:admin_or_owner");
     let manage = json!({"volume": {"host": "site-a@pure", "ref": {"source-name": "x"}, "volume_type": "plain"}});
-    user.post("os-volume-manage", manage).await.expect(503);
+    user.post("os-volume-manage", manage).await.expect(400);
     let made = user.post("volumes", json!({"volume": {"size": 1}})).await.expect(202);
     let connector = json!({"attachment": {"volume_uuid": free, "connector": {"host": "h"}}});
     user.post("attachments", connector).await.expect(500);

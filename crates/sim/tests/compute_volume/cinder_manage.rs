@@ -158,7 +158,7 @@ async fn what_the_api_refuses_at_once() {
     );
     let mut nowhere = request("x", "plain");
     nowhere["volume"]["host"] = json!("site-a@other#pool");
-    assert!(user.post("manageable_volumes", nowhere).await.refused(503).contains("not found"));
+    assert!(user.post("manageable_volumes", nowhere).await.refused(400).contains("not found"));
     let refused = user.post("os-volume-manage", request("x", "nonsense")).await.refused(400);
     assert!(refused.contains("Cannot find requested 'nonsense' volume type"), "{refused}");
     let id = lab.volume(&user, "v", "plain", false).await;

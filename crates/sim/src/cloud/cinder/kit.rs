@@ -38,15 +38,7 @@ macro_rules! refusals {
         })*
     } };
 }
-refusals!(
-    bad = 400,
-    denied = 403,
-    absent = 404,
-    conflict = 409,
-    over = 413,
-    broken = 500,
-    unavailable = 503
-);
+refusals!(bad = 400, denied = 403, absent = 404, conflict = 409, over = 413, broken = 500);
 
 impl Refusal {
     /// A rule of the service's policy said no.

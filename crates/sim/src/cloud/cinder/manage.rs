@@ -132,13 +132,14 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Cinder's `ServiceUnavailable` is an `Invalid`: 400, not 503.
     fn up_backend(&self, host: &str) -> Result<(), Refusal> {
         let backend = host.split('#').next().unwrap_or(host);
         if backend != self.backend_host() {
-            return Err(Refusal::unavailable(format!("Host '{host}' not found")));
+            return Err(Refusal::bad(format!("Host '{host}' not found")));
         }
         if self.st.cinder.backend_down {
-            return Err(Refusal::unavailable("Service is unavailable at this time."));
+            return Err(Refusal::bad("Service is unavailable at this time."));
         }
         Ok(())
     }

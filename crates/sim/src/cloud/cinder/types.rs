@@ -208,6 +208,7 @@ pub(super) async fn access(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
 
 pub(super) async fn encryption(Ext(cloud): Ext<Cloud>, call: Call) -> Reply {
     cloud.world(|w| {
+        w.admin_only(&call, "volume_extension:volume_type_encryption:get")?;
         let kind = w.type_of(&call)?;
         ok(if kind.encrypted {
             json!({"volume_type_id": kind.id, "provider": "luks", "control_location": "front-end",
