@@ -43,7 +43,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    with running_demo(tmp_path_factory.mktemp("demo"), speed=10) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), speed=20) as demo:
         yield demo
 
 

@@ -105,9 +105,9 @@ def test_test_cleanup_leaves_orphans_that_it_names(world):
     world.complete("A", sync_volumes={})
     drill = world.complete("A", test_failover={"retain_primary": True, **MAPPINGS})
     undeletable = {
-        "service": "compute",
+        "service": "volume",
         "method": "DELETE",
-        "path": "/servers/",
+        "path": "/volumes/",
         "effect": {"kind": "status", "code": 403, "message": "Policy does not allow"},
     }
     demo.sim("B", "faults", [undeletable])
@@ -116,7 +116,7 @@ def test_test_cleanup_leaves_orphans_that_it_names(world):
     with demo.connection("site-b") as connection:
         left = [f"server {s.name} ({s.id})" for s in connection.compute.servers()]
         left += [f"volume {v.name} ({v.id})" for v in connection.block_storage.volumes()]
-    assert len(left) > 3, left
+    assert len(left) == 5, left
     assert sorted(failed["result_data"]["leaked"]) == sorted(left), "all that is there, and nothing else"
     assert world.group()["active_test_operation_id"] == drill["id"], "the drill is not forgotten"
     demo.sim("B", "faults", method="DELETE")
