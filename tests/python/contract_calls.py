@@ -190,6 +190,13 @@ class Cloud(Wire):
         self.do("neutron.port", "GET", f"{n}/ports/{port}", fields("port", PORT))
         self.do("neutron.ports", "GET", f"{n}/ports?name=contract&project_id={self.project_id}", fields("ports.0", PORT))
         self.do("neutron.port.absent", "GET", f"{n}/ports/{NOBODY}")
+        links = ["security_groups.0.id", "security_groups.1", "security_groups_links.0.rel", "security_groups_links.0.href"]
+        self.do("neutron.page", "GET", f"{n}/security-groups?project_id={self.project_id}&limit=1", links)
+        quota = f"{n}/quotas/{self.project_id}"
+        self.do("neutron.quota.set", "PUT", quota, ["quota.port"], who="admin", body={"quota": {"port": 1}})
+        self.do("neutron.port.over quota", "POST", f"{n}/ports", body={"port": {"network_id": network}})
+        self.do("neutron.quota.set.tenant", "PUT", quota, body={"quota": {"port": 50}})
+        self.do("neutron.quota.delete", "DELETE", quota, who="admin")
         self.do("neutron.port.rename", "PUT", f"{n}/ports/{port}", ["port.id", "port.name"], body={"port": {"name": "renamed"}})
         self.do("neutron.network.delete.in use", "DELETE", f"{n}/networks/{network}")
         self.do("neutron.security group.delete.in use", "DELETE", f"{n}/security-groups/{group}")
@@ -278,6 +285,13 @@ class Cloud(Wire):
             self.later("DELETE", url, headers=h, until_gone=True)
             self.await_state(f"cinder.volume.create.{name}.state", url, "volume.status", ("available", "error"), h)
         root, data = (f"{c}/volumes/{volume}" for volume in self.volumes)
+        links = ["volumes.0.id", "volumes.1", "volumes_links.0.rel", "volumes_links.0.href"]
+        self.do("cinder.page", "GET", f"{c}/volumes/detail?limit=1", links, headers=h)
+        self.do("cinder.page.last", "GET", f"{c}/volumes/detail?limit=1&marker={self._oldest(c)}", ["volumes.0"], headers=h)
+        quota = f"{self._as_admin()}/os-quota-sets/{self.project_id}"
+        self.do("cinder.quota.set", "PUT", quota, ["quota_set.volumes"], body={"quota_set": {"volumes": 2}}, **as_admin)
+        body = {"volume": {"name": "x", "size": 1, "volume_type": self.volume_type}}
+        self.do("cinder.volume.over quota", "POST", f"{c}/volumes", headers=h, body=body)
         self.do("cinder.volume", "GET", root, fields("volume", VOLUME_FIELDS), headers=h)
         self.do("cinder.volume.admin", "GET", f"{self._as_admin()}/volumes/{self.volumes[0]}", ["volume.os-vol-host-attr:host"], **as_admin)
         self.do("cinder.volumes", "GET", f"{c}/volumes/detail", fields("volumes.0", VOLUME_FIELDS), headers=h)
@@ -289,6 +303,10 @@ class Cloud(Wire):
         self.do("cinder.set image metadata", "POST", f"{root}/action", ["metadata"], headers=h, body=image)
         self.do("cinder.volume.with image metadata", "GET", root, ["volume.volume_image_metadata.hw_firmware_type"], headers=h)
         self.do("cinder.unmanage.tenant", "POST", f"{data}/action", headers=h, body={"os-unmanage": {}})
+
+    def _oldest(self, c):
+        """The last one of the whole list."""
+        return self.call("GET", f"{c}/volumes", headers=VOLUME).json()["volumes"][-1]["id"]
 
     def _as_admin(self):
         """Cinder's address in the administrator's own project, whatever the catalog's form."""
@@ -324,6 +342,11 @@ class Cloud(Wire):
         self.do("nova.server.unknown key", "POST", url, headers=h, body={"server": {**new, "key_name": "no-such-key"}})
         unknown = [{**devices[0], "uuid": NOBODY}]
         self.do("nova.server.unknown volume", "POST", url, headers=h, body={"server": {**new, "block_device_mapping_v2": unknown}})
+        quota = f"{nova}/os-quota-sets/{self.project_id}"
+        zero = {"quota_set": {"instances": 0}}
+        self.do("nova.quota.set", "PUT", quota, ["quota_set.instances"], who="admin", headers=h, body=zero)
+        self.do("nova.server.over quota", "POST", url, headers=h, body={"server": new})
+        self.do("nova.quota.delete", "DELETE", quota, who="admin", headers=h)
         body = {"server": new, "os:scheduler_hints": {"group": self.group}}
         server = self.do("nova.server.create", "POST", url, ["server.id"], headers=h, body=body)["server"]["id"]
         url = f"{nova}/servers/{server}"
