@@ -34,6 +34,7 @@ class Service:
         self.process = None
 
     def start(self):
+        assert self.process is None, f"{self.what} of {self.conf} runs"
         log = self.conf.with_suffix(f".{self.what}.log").open("ab")
         command = [str(BIN), self.what, "--config-file", str(self.conf)]
         self.process = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -168,7 +169,18 @@ class Processes:
     def complete(self, letter, **action):
         record = self.ended(letter, self.started(letter, **action))
         assert record["status"] == "completed", record
+        for other in "AB":
+            if self.services[other, "api"].process is not None:
+                self.free(other)
         return record
+
+    def free(self, letter):
+        """Waits until a site shows that no operation holds the group: the one that did not drive it hears of its end, and
+        of the group's, one after the other."""
+        give_up = time.monotonic() + 15
+        while (holder := self.group(letter)["current_operation_id"]) is not None:
+            assert time.monotonic() < give_up, f"{holder} holds the group at {letter}"
+            time.sleep(0.05)
 
     def group(self, letter="A"):
         return self.must(letter, "GET", self.of_group(letter))["protection_group"]
@@ -178,8 +190,9 @@ class Processes:
         connection = self.demo.connection(f"site-{letter.lower()}")
         return sorted((server.name, server.status) for server in connection.compute.servers())
 
-    def protect(self):
-        """Sites, tenant mapping, group, policy and members, by the API."""
+    def protect(self, ways):
+        """Sites, tenant mapping, group, policy and members, by the API. `ways`: addresses of Protectors that are not their
+        own."""
         demo = self.demo
         ids = {}
         for letter in "AB":
@@ -187,7 +200,7 @@ class Processes:
                 "name": f"site-{letter.lower()}",
                 "auth_url": demo[f"SITE_{letter}_AUTH_URL"],
                 "region_name": demo.connection(f"site-{letter.lower()}").config.region_name,
-                "protector_url": self.urls[letter],
+                "protector_url": ways.get(letter, self.urls[letter]),
                 "username": "protector",
                 "password": "protector-password",
                 "project_name": "service",
@@ -211,8 +224,9 @@ class Processes:
 
 
 @contextlib.contextmanager
-def running_processes(folder, speed=20):
-    """The demo's sites, with two Protectors as processes that protect the application."""
+def running_processes(folder, speed=20, lay=None):
+    """The demo's sites, with two Protectors as processes that protect the application. `lay` makes of their addresses
+    those under which the other one finds them."""
     origin = time.time()
     with running_demo(folder, speed=speed) as demo:
         protector = demo.protector()
@@ -221,7 +235,7 @@ def running_processes(folder, speed=20):
         try:
             for letter in "AB":
                 processes.begin(letter)
-            processes.protect()
+            processes.protect(lay(processes.urls) if lay else {})
             yield processes
         finally:
             processes.close()
