@@ -1,6 +1,6 @@
 //! Drives one claimed operation: heartbeat, plan, executor, end.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use protector_core::{sync::is_forced, takeover::was_taken_over};
 use protector_store::{NewRequest, Scope, StoreError};
@@ -18,6 +18,9 @@ use crate::{
     leave::{self, PeerGate},
     rung,
 };
+
+/// Between two attempts to hand a plan over.
+const HAND_OVER_AGAIN: Duration = Duration::from_secs(2);
 
 /// One operation in this engine's hands.
 pub(crate) struct Driver {
@@ -89,6 +92,11 @@ impl Driver {
             Ok(plan) => Arc::new(plan),
             Err(end) => return end,
         };
+        if !gate.is_free()
+            && let Err(end) = self.hand_plan_over(&mut wire).await
+        {
+            return end;
+        }
         let core = &self.engine.core;
         let known = core.planner().definition(&plan.definition, plan.version);
         let definition = known.clone().unwrap_or_else(|| Arc::new(Unknown));
@@ -136,20 +144,30 @@ impl Driver {
             Err(refusal) => self.refused(&refusal).await?,
         };
         match core.store().set_plan(self.operation, lease.fence(), &plan).await {
-            Ok(()) => {
-                self.hand_plan_over().await;
-                Ok(plan)
-            }
+            Ok(()) => Ok(plan),
             Err(StoreError::Conflict(_)) => Err(RunEnd::Fenced),
             Err(error) => Err(RunEnd::JournalLost(error.to_string())),
         }
     }
 
-    /// The peer has the plan before the first step runs, if it can be reached: then it can go on with what was begun.
-    async fn hand_plan_over(&self) {
-        if let Err(error) = self.engine.core.stream_operation(self.operation).await {
-            tracing::info!(operation = %self.operation, %error, "the peer does not have the plan yet");
+    /// Waits until the peer has record and plan, as every operation does that needs its leave: then it can go on with what
+    /// was begun if this site dies, and what it does not know has not begun.
+    async fn hand_plan_over(&self, wire: &mut Wire) -> Result<(), RunEnd> {
+        let core = &self.engine.core;
+        let lost = |error: StoreError| RunEnd::JournalLost(error.to_string());
+        while !core.store().is_streamed(self.operation).await.map_err(lost)? {
+            match core.stream_operation(self.operation).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::info!(operation = %self.operation, %error, "it begins once the peer has its plan");
+                }
+            }
+            tokio::select! {
+                () = self.engine.clock().sleep(HAND_OVER_AGAIN) => {}
+                end = self.stopped_while_planning(wire) => return Err(end),
+            }
         }
+        Ok(())
     }
 
     /// Completes when an operation that is still being planned is cancelled or let go: nothing of it has begun.

@@ -48,7 +48,7 @@ impl PeerGate {
         *self.leave.lock() = Leave::Until(begun + CLAIM_LASTS);
     }
 
-    fn is_free(&self) -> bool {
+    pub fn is_free(&self) -> bool {
         *self.leave.lock() == Leave::Free
     }
 

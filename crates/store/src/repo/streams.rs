@@ -83,6 +83,15 @@ impl Store {
             .collect()
     }
 
+    /// True once the peer has the beginning of an operation's journal, and with it surely its record and plan.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn is_streamed(&self, operation: OperationId) -> Result<bool, StoreError> {
+        let row = stream::Entity::find_by_id(operation.to_string()).one(self.reader()).await?;
+        Ok(row.is_some_and(|row| row.acked_seq > 0))
+    }
+
     /// The peer has the journal up to here, and the record in this status.
     ///
     /// # Errors
