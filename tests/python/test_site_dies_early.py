@@ -1,8 +1,9 @@
-"""A site dies as it begins: the other one knows that the group is failing over, and nothing of the operation.
+"""A site dies as it begins an operation, of which the other one has heard nothing.
 
 Between the two Protectors is a way that loses what is told of operations, so that this moment is met each time.
 """
 
+import contextlib
 import http.client
 import signal
 import threading
@@ -20,11 +21,16 @@ class Way(BaseHTTPRequestHandler):
     """Hands on whatever it is asked, but for what is lost."""
 
     protocol_version = "HTTP/1.1"
-    to, lost = None, 0
+    to, losing, lost = None, False, 0
 
     def hand_on(self):
+        # Who asked may be dead by now.
+        with contextlib.suppress(OSError):
+            self._hand_on()
+
+    def _hand_on(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path.startswith(LOST):
+        if self.losing and self.path.startswith(LOST):
             type(self).lost += 1
             self.close_connection = True
             return
@@ -63,34 +69,26 @@ def world(tmp_path):
     server.shutdown()
 
 
-class NoWayOut(AssertionError):
-    """Nothing that site B is asked leads out."""
-
-
-@pytest.mark.xfail(strict=True, raises=NoWayOut, reason="site B: failover busy, takeover not found, cancel busy")
 def test_the_other_site_has_a_way_out(world):
     world.complete("A", sync_volumes={})
+    Way.losing = True
     operation = world.started("A", failover=MAPPINGS)
     give_up = time.monotonic() + 30
-    while world.group("B")["status"] != "failing_over":
-        assert time.monotonic() < give_up, "site B hears nothing"
+    while Way.lost == 0:
+        assert time.monotonic() < give_up, "nothing is told to site B"
+        time.sleep(0.02)
+    # It begins once the other site has its plan: until then it touches nothing.
+    time.sleep(1)
+    assert world.servers("A") == [(name, "ACTIVE") for name in ALL]
     for what in ("api", "engine"):
         world.end("A", what, signal.SIGKILL)
     for of in ("CLOUD", "ARRAY"):
         world.demo.sim("A", "partition", {"mode": "refuse"}, of=of)
-    assert Way.lost > 0
     assert world.ask("B", "GET", world.tenant("B", f"/operations/{operation}")).status_code == 404
-    # Five minutes of the world's time: longer than any claim lives.
-    give_up = time.monotonic() + 8
-    while True:
-        # Either is a way out: what was begun is taken over, or what nobody knows is in nobody's way.
-        answers = [world.act("B", takeover={"force": True}), world.act("B", failover={"force": True, **MAPPINGS})]
-        accepted = [answer for answer in answers if answer.status_code == 202]
-        if accepted:
-            break
-        if time.monotonic() > give_up:
-            raise NoWayOut([answer.text for answer in answers])
+    give_up = time.monotonic() + 30
+    while (answer := world.act("B", failover={"force": True, **MAPPINGS})).status_code != 202:
+        assert time.monotonic() < give_up, answer.text
         time.sleep(0.3)
-    record = world.ended("B", accepted[0].json()["operation"]["id"])
+    record = world.ended("B", answer.json()["operation"]["id"])
     assert record["status"] == "completed", record
     assert [name for name, state in world.servers("B") if state == "ACTIVE"] == ALL
