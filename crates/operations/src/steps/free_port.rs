@@ -3,6 +3,8 @@
 //! is made anew with the same addresses, MAC and name (the marker stands there until it is plugged in: afterwards nothing
 //! may take the server's own port for a leftover), and says so, since its id is another one.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use protector_ports::{
     DestroyPermit, NetworkPort, Networking, NewPort, PortFilter, PortResult, absent_as_none,
@@ -15,6 +17,9 @@ use crate::{
     deps::{Deps, Place},
     outcome,
 };
+
+/// How long an accepted request to unplug may go unseen.
+const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// Makes the step.
 pub struct FreePort(pub Deps);
@@ -60,9 +65,13 @@ impl Step for FreePort {
         }
     }
 
-    async fn undo(&self, cx: &StepCx, input: &Input, _output: Option<()>) -> Undo {
+    async fn undo(&self, cx: &StepCx, input: &Input, output: Option<()>) -> Undo {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
         let neutron = cloud.networking();
+        if output.is_none() {
+            // Nova shows nowhere that it is unplugging: a port that is still there may go in a moment.
+            cx.clock().sleep(UNDER_WAY).await;
+        }
         let known = attempt!(absent_as_none(neutron.port(&input.port.id).await), outcome::undo);
         let port = match known {
             Some(port) => port,
