@@ -84,7 +84,7 @@ impl Judge<'_> {
                 self.never_parked();
                 self.completed(Care::Exact);
             }
-            Expect::Warns(step) if self.no_room(step) => {
+            Expect::Warns(step) | Expect::Either(step) if self.no_room(step) => {
                 self.never_parked();
                 let failed = self.played.view.steps_failed.first().map(|f| f.step.clone());
                 self.rolled_back(&failed.unwrap_or_default());
