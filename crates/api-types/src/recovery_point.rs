@@ -34,8 +34,8 @@ pub struct RecoveryPointView {
 /// A list of points, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecoveryPointsBody {
-    /// All of them.
+    /// This page.
     pub recovery_points: Vec<RecoveryPointView>,
-    /// Always empty: the list is whole.
+    /// The next page, if there is one.
     pub recovery_points_links: Vec<PageLink>,
 }

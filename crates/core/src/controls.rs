@@ -153,7 +153,13 @@ impl Core {
             // Parked as unknown: an engine that knows it may go on, and anybody may give it up.
             None => Ok(()),
         };
-        judged.map_err(|why| cannot(target, request, &why))
+        judged.map_err(|why| {
+            let refusal = cannot(target, request, &why);
+            let heard = known.is_some_and(|definition| {
+                forced(request).is_some_and(|f| state.would_refuse(&f, definition.as_ref()).is_ok())
+            });
+            if heard { Refusal { code: Code::NeedsForce, ..refusal } } else { refusal }
+        })
     }
 
     /// The status of the operation that holds a group, if this site knows it.
@@ -419,6 +425,17 @@ fn has_ended(row: &OperationRow, action: Action) -> Refusal {
             row.id, row.status
         ),
     )
+}
+
+/// The same request with `force`, if it knows it and has it not.
+fn forced(request: &Request) -> Option<Request> {
+    match &request.ask {
+        Ask::Skip { step, reason, force: false } => {
+            let (step, reason) = (step.clone(), reason.clone());
+            Some(Request { ask: Ask::Skip { step, reason, force: true }, ..request.clone() })
+        }
+        _ => None,
+    }
 }
 
 fn cannot(row: &OperationRow, request: &Request, why: &str) -> Refusal {

@@ -253,6 +253,29 @@ async fn one_step_after_another_is_skipped_with_a_reason_until_the_rest_is_undon
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_skip_of_the_rollback_barrier_has_a_code_of_its_own_and_needs_force() {
+    let t = Theatre::open().await;
+    t.stage.world.cloud(1).fail_builds_of("web-2", Some("No valid host was found."));
+    let denied = Effect::Status { code: 403, message: Some("it stays".into()), retry_after: None };
+    let rule = Rule::new(denied).site("site-b").service("compute").method("DELETE");
+    t.stage.world.faults().add(rule.path("/servers/"));
+    let id = text(&accepted(&t, failover_body()).await, "/id").unwrap();
+    until(&t, &id, |o| o["status"] == "needs_attention").await;
+    let parked = events(&t, &id, "parked").await;
+    let step = text(parked.last().unwrap(), "/step").unwrap();
+    assert!(step.ends_with(".create"), "{step}");
+    let skip = |force: bool| json!({"skip": {"step": step, "reason": "r", "force": force}});
+    let reply = act(&t, skip(false)).await;
+    let error = &reply.body["errors"][0];
+    assert_eq!((reply.status.as_u16(), &error["code"]), (409, &json!("operation.needs_force")));
+    assert!(error["detail"].to_string().contains("rollback barrier"), "{error}");
+    let nothing = act(&t, json!({"skip": {"step": "nowhere", "reason": "r"}})).await;
+    assert_eq!(nothing.body["errors"][0]["code"], "protection_group.wrong_state");
+    accepted(&t, skip(true)).await;
+    t.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abandoned_failover_ends_in_error_and_reset_status_proves_the_way_out() {
     let t = Theatre::open().await;
     let id = park(&t).await;

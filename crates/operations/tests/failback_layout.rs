@@ -12,10 +12,10 @@ use protector_operations::{
     failback::{
         layout::lay_out,
         originals::Original,
-        plan::{Back, Leaving, PlanFacts, Ready, Taken},
+        plan::{Back, Leaving, PlanFacts, Ready},
     },
     fencing::Running,
-    rebuild::{ReadyMember, resolve::ReadyPort},
+    rebuild::{ReadyMember, resolve::ReadyPort, taken::Taken},
     replication::Direction,
     unfencing::{Fenced, Recorded},
 };
@@ -156,6 +156,7 @@ fn plan(reverse_replication: bool) -> Plan {
     let leaving = |member, back| Leaving {
         member,
         running: running.clone(),
+        recorded: running.clone(),
         ports: vec!["port-at-b".into()],
         back,
     };
@@ -191,6 +192,7 @@ fn plan(reverse_replication: bool) -> Plan {
         kept: Vec::new(),
         retires: true,
         makes_room: Vec::new(),
+        remains: None,
         facts: PlanFacts {
             operation_id: request.operation_id,
             group_id: request.group.id,
@@ -205,6 +207,7 @@ fn plan(reverse_replication: bool) -> Plan {
             volumes: BTreeMap::new(),
             reverse_replication,
             keep_sec: 60,
+            warnings: Vec::new(),
         },
     };
     let plan = lay_out(&request, &ready);

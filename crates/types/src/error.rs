@@ -107,6 +107,8 @@ codes! {
     NoMembers = "protection_group.no_members", Conflict, "No members";
     /// The plan cannot work; every reason is listed.
     PlanRefused = "operation.plan_refused", Conflict, "Operation refused";
+    /// What is asked for is dangerous, and needs `force`.
+    NeedsForce = "operation.needs_force", Conflict, "Needs force";
     /// The plan is not the one that was looked at.
     PlanChanged = "operation.plan_changed", Conflict, "Plan changed";
     /// A mapping names something that is not there, or not unique.

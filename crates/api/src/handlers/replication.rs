@@ -2,9 +2,12 @@
 
 use axum::Json;
 use protector_api_types::{
-    ConsistencyGroupBody, RecoveryPointsBody, SyncForceBody, SyncStatusBody, read_optional_body,
+    ConsistencyGroupBody, RecoveryPointView, RecoveryPointsBody, SyncForceBody, SyncStatusBody,
+    read_optional_body,
 };
+use protector_core::PageRequest;
 use protector_policy::Rule;
+use protector_types::Refusal;
 
 use super::load;
 use crate::{
@@ -12,7 +15,8 @@ use crate::{
     convert,
     docs::{ChangeFails, ListFails, ShowFails},
     error::ApiResult,
-    extract::{GroupPath, PathOf, RawBody},
+    extract::{GroupPath, PageParams, PathOf, RawBody},
+    query::invalid,
 };
 
 /// Shows the volumes, the array names on both sites, and the newest usable recovery point.
@@ -34,18 +38,49 @@ pub async fn consistency_group(
 /// Lists the group-consistent points on the target array, newest first.
 #[utoipa::path(
     get, path = "/v1/{tenant_id}/protection-groups/{pg_id}/recovery-points", tag = "protection groups",
-    params(GroupPath),
-    responses((status = 200, description = "All of them", body = RecoveryPointsBody), ListFails)
+    params(GroupPath, PageParams),
+    responses((status = 200, description = "A page", body = RecoveryPointsBody), ListFails)
 )]
 pub async fn recovery_points(
     call: Call,
     PathOf(path): PathOf<GroupPath>,
 ) -> ApiResult<Json<RecoveryPointsBody>> {
     let loaded = load(&call, &path, Rule::RecoveryPointsIndex).await?;
-    call.no_query()?;
+    let mut query = call.query();
+    let page = query.page(true)?;
+    query.finish()?;
     let points = call.core().recovery_points(&loaded.project, loaded.id()).await?;
-    let recovery_points = points.into_iter().map(convert::recovery_point).collect();
-    Ok(Json(RecoveryPointsBody { recovery_points, recovery_points_links: Vec::new() }))
+    let points = points.into_iter().map(convert::recovery_point).collect();
+    let (recovery_points, more) = page_of(points, &page)?;
+    let last = recovery_points.last().map(|point| point.name.clone());
+    let recovery_points_links = call.next_link(more, last);
+    Ok(Json(RecoveryPointsBody { recovery_points, recovery_points_links }))
+}
+
+/// The array gives the list whole: it is sorted and cut here. True: there are more.
+fn page_of(
+    mut points: Vec<RecoveryPointView>,
+    page: &PageRequest,
+) -> Result<(Vec<RecoveryPointView>, bool), Refusal> {
+    match page.sort_key.as_deref() {
+        None | Some("created_at") => {
+            points.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+        }
+        Some("name") => points.sort_by(|a, b| a.name.cmp(&b.name)),
+        Some(_) => return Err(invalid("sort_key", "must be created_at or name".into())),
+    }
+    if page.descending {
+        points.reverse();
+    }
+    if let Some(marker) = &page.marker {
+        let at = points.iter().position(|point| point.name == *marker);
+        let at = at.ok_or_else(|| invalid("marker", "names no recovery point".into()))?;
+        points.drain(..=at);
+    }
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let more = points.len() > limit;
+    points.truncate(limit);
+    Ok((points, more))
 }
 
 /// Shows whether both sites hold the same metadata.

@@ -386,7 +386,20 @@ impl CoreApi for FakeCore {
             volumes: ["v".to_owned()].into(),
         };
         let unusable = Some("its transfer to the target array is not complete".into());
-        Ok(vec![RecoveryPointDetail { point, unusable, age_seconds: 60, size_gib: 20 }])
+        let older = RecoveryPoint {
+            name: "fa-a:protector.0".into(),
+            created: start() - chrono::TimeDelta::minutes(5),
+            completed: Some(start()),
+            progress_milli: 1000,
+            ..point.clone()
+        };
+        let detail = |point, unusable| RecoveryPointDetail {
+            point,
+            unusable,
+            age_seconds: 60,
+            size_gib: 20,
+        };
+        Ok(vec![detail(point, unusable), detail(older, None)])
     }
     async fn peer_info(&self) -> Result<PeerInfo, Refusal> {
         Ok(PeerInfo {

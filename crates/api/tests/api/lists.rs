@@ -72,3 +72,28 @@ async fn operations_are_filtered_and_begin_with_the_newest() {
     assert!(filter.since.is_some());
     assert!(seen.pages[0].descending);
 }
+
+#[tokio::test]
+async fn recovery_points_come_in_pages_as_every_list() {
+    let api = Api::new();
+    let path = format!("/v1/{PROJECT}/protection-groups/{}/recovery-points", group_id());
+    let names = |body: &serde_json::Value| -> Vec<String> {
+        let points = body["recovery_points"].as_array().unwrap().iter();
+        points.map(|point| point["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let body = api.get("member", &format!("{path}?limit=1")).await.json();
+    assert_eq!(names(&body), ["fa-a:protector.1"], "newest first");
+    let next = body["recovery_points_links"][0]["href"].as_str().unwrap();
+    let next = &next[next.find("/v1/").unwrap()..];
+    let body = api.get("member", next).await.json();
+    assert_eq!(
+        (names(&body), &body["recovery_points_links"]),
+        (vec!["fa-a:protector.0".to_owned()], &serde_json::json!([]))
+    );
+    let body = api.get("member", &format!("{path}?sort_key=name&sort_dir=asc")).await.json();
+    assert_eq!(names(&body), ["fa-a:protector.0", "fa-a:protector.1"]);
+    for wrong in ["limit=0", "marker=nothing", "sort_key=size", "colour=red"] {
+        let reply = api.get("member", &format!("{path}?{wrong}")).await;
+        assert_eq!(reply.status, 400, "{wrong}");
+    }
+}

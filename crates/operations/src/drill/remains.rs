@@ -103,6 +103,11 @@ impl Remains {
         }
     }
 
+    /// It has stopped this server of the primary, which ran.
+    pub fn has_stopped(&self, server_id: &str) -> bool {
+        self.record.has_stopped(server_id)
+    }
+
     /// For the record.
     pub fn warning(&self) -> String {
         format!(

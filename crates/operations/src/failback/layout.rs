@@ -9,13 +9,14 @@ use protector_workflow::{OnFailure, Plan};
 use super::{
     NAME, VERSION,
     originals::Original,
-    plan::{Back, Leaving, Ready, Taken},
+    plan::{Back, Leaving, Ready},
 };
 use crate::{
+    drill::remains::Gone,
     failover,
     fencing::{self, Fencing},
     kept,
-    rebuild::{Rebuild, ServerSteps, Shared, suffix},
+    rebuild::{Rebuild, ServerSteps, Shared, suffix, taken::TakeOver},
     replication::{self, Ship},
     sketch::Sketch,
     steps,
@@ -86,10 +87,14 @@ struct Layout<'a> {
 pub fn lay_out(request: &PlanRequest, ready: &Ready<'_>) -> Plan {
     let mut layout = Layout { request, ready, sketch: Sketch::default() };
     layout.first_transfer();
+    let drill = match &ready.remains {
+        Some(remains) => remains.lay_out(&mut layout.sketch, 0, vec!["group".into()]),
+        None => Gone::default(),
+    };
     let secured = layout.originals();
     let fences = layout.fences(&secured);
     layout.final_transfer(fences);
-    let up = layout.come_back(&secured);
+    let up = layout.come_back(&secured, &drill);
     layout.finalization(up);
     Plan {
         definition: NAME.into(),
@@ -225,7 +230,7 @@ impl<'a> Layout<'a> {
         self.ready.back.ship(&mut self.sketch, ship, fences);
     }
 
-    fn come_back(&mut self, secured: &[Option<Secured>]) -> Up<'a> {
+    fn come_back(&mut self, secured: &[Option<Secured>], drill: &Gone) -> Up<'a> {
         let ready = self.ready;
         let (mut last, mut rebuilt, mut restored) = (Vec::new(), Vec::new(), Vec::new());
         for (m, (leaving, secured)) in ready.leaving.iter().zip(secured).enumerate() {
@@ -239,7 +244,7 @@ impl<'a> Layout<'a> {
             // Originals are in Cinder already: the stage has nothing else to do for them.
             self.sketch.barrier("managed", 3, restored);
         }
-        let made = self.rebuild();
+        let made = self.rebuild(drill);
         for (leaving, steps) in made {
             last.push(steps.last.clone());
             rebuilt.push((leaving, steps));
@@ -287,7 +292,7 @@ impl<'a> Layout<'a> {
         ids
     }
 
-    fn rebuild(&mut self) -> Vec<(&'a Leaving<'a>, ServerSteps)> {
+    fn rebuild(&mut self, drill: &Gone) -> Vec<(&'a Leaving<'a>, ServerSteps)> {
         let ready = self.ready;
         let rebuild = Rebuild {
             operation: self.request.operation_id,
@@ -298,7 +303,7 @@ impl<'a> Layout<'a> {
             volume_type: &ready.volume_type,
             point_from: "point",
             stages: failover::layout::REBUILD,
-            after: vec!["secured".into()],
+            after: ["secured".to_owned()].into_iter().chain(drill.ports.clone()).collect(),
             name_suffix: "",
             keeps_writes: Some(self.request.policy.retention.span().num_seconds()),
             keeps_clones: false,
@@ -321,6 +326,7 @@ impl<'a> Layout<'a> {
         let managed = made.iter().flat_map(|(_, steps)| steps.volumes.values());
         let copies = &ready.makes_room;
         kept::remove(&mut self.sketch, self.request, copies, CONTENT, "point", managed);
+        drill.before_managing(&mut self.sketch);
         made
     }
 
@@ -332,46 +338,20 @@ impl<'a> Layout<'a> {
         leaving: &Leaving<'_>,
     ) -> Option<ServerSteps> {
         let Back::Rebuilt { ready, ports, original } = &leaving.back else { return None };
-        let mut ids = rebuild.ports(&mut self.sketch, m, ready, shared);
-        for (p, (taken, id)) in ports.iter().zip(&mut ids).enumerate() {
-            self.take_port(m, p, leaving, taken, original.as_deref(), id);
+        let ids = rebuild.ports(&mut self.sketch, m, ready, shared);
+        let take_over = TakeOver {
+            place: &self.ready.places.target,
+            m,
+            member: leaving.member,
+            original: original.as_deref(),
+            after: vec!["secured".to_owned()],
+            stage: SERVERS,
+        };
+        for (p, (taken, id)) in ports.iter().zip(&ids).enumerate() {
+            take_over.lay_out(&mut self.sketch, p, taken, id);
         }
         let volumes = rebuild.volumes(&mut self.sketch, m, ready);
         Some(rebuild.server(&mut self.sketch, m, ready, ids, volumes, shared))
-    }
-
-    /// The step that makes a port becomes one that takes the original's over.
-    fn take_port(
-        &mut self,
-        m: usize,
-        p: usize,
-        leaving: &Leaving<'_>,
-        taken: &Taken,
-        original: Option<&str>,
-        id: &str,
-    ) {
-        let (port_id, freed) = match taken {
-            Taken::New => return,
-            Taken::Free(port_id) => (port_id.clone(), None),
-            Taken::Plugged(port) => {
-                let free = format!("m{m}.free{p}");
-                let input = steps::free_port::Input {
-                    place: self.ready.places.target.clone(),
-                    server_id: original.unwrap_or_default().to_owned(),
-                    port: (**port).clone(),
-                };
-                // Before all others, so that the order of steps stays the order of work.
-                let name = &leaving.member.spec.name;
-                let after = vec!["secured".to_owned()];
-                self.sketch.add_for(name, &free, "free_port", SERVERS, after, input);
-                (port.id.clone(), Some(free))
-            }
-        };
-        self.sketch.change(id, |step| {
-            step.kind = "take_port".into();
-            step.input["port_id"] = port_id.into();
-            step.after.extend(freed);
-        });
     }
 
     fn finalization(&mut self, up: Up<'_>) {
@@ -410,7 +390,7 @@ impl<'a> Layout<'a> {
                 group.epoch.number,
                 ready.places.source.site,
                 leaving.member,
-                &leaving.running,
+                &leaving.recorded,
             ),
             connections_from: format!("m{m}.record"),
         };

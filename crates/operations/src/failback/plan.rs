@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use protector_core::PlanRequest;
-use protector_ports::NetworkPort;
 use protector_types::{
     Code, Fence, GroupId, KeptCopy, Member, MemberId, OperationId, OperationType, Refusal, SiteId,
 };
@@ -17,12 +16,16 @@ use super::{
 };
 use crate::{
     deps::Deps,
+    drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     failover::plan::{running, source_server},
     fencing::Running,
     kept::{self, Need},
     preview,
-    rebuild::{ReadyMember, checks, ready_member, resolve},
+    rebuild::{
+        ReadyMember, checks, ready_member, resolve,
+        taken::{Taken, own_ports, taken},
+    },
     replication::{self, Direction},
     sync_volumes::plan::well_formed,
     unfencing::Fenced,
@@ -57,17 +60,9 @@ pub struct PlanFacts {
     pub reverse_replication: bool,
     /// Seconds for which superseded copies are kept.
     pub keep_sec: i64,
-}
-
-/// A port of a rebuilt server.
-#[derive(Debug, Clone)]
-pub enum Taken {
-    /// Made anew.
-    New,
-    /// The original has left it.
-    Free(String),
-    /// The original still has it.
-    Plugged(Box<NetworkPort>),
+    /// What a person should know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// How a member comes back.
@@ -91,6 +86,8 @@ pub struct Leaving<'a> {
     pub member: &'a Member,
     /// Its server at the current primary.
     pub running: Running,
+    /// The same as it is recorded: what an open drill has stopped counts as running.
+    pub recorded: Running,
     /// The ports that it has there.
     pub ports: Vec<String>,
     /// How it comes back.
@@ -119,6 +116,8 @@ pub struct Ready<'a> {
     pub retires: bool,
     /// Kept copies that make room.
     pub makes_room: Vec<KeptCopy>,
+    /// What is left of an open drill at the target; goes first.
+    pub remains: Option<Remains>,
     /// Stored with the plan.
     pub facts: PlanFacts,
 }
@@ -152,13 +151,25 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         replication::schedule_of(deps, places.target_array, &array_group)
     );
     let source = source.map_err(facts::cannot_look(&names.0))?;
-    let target = target.map_err(facts::cannot_look(&names.1))?;
+    let mut target = target.map_err(facts::cannot_look(&names.1))?;
     let left = left.map_err(facts::cannot_look(&names.1))?;
     let schedules = [
         source.group.as_ref().map(|group| group.schedule_enabled),
         forth.map_err(facts::cannot_look(&names.1))?,
     ];
-    let looked = Looked { request, retires, places, names, source, target, left, schedules };
+    // A drill that is open while the group comes back was made where it runs now: its cleanup is its end.
+    let remains = match retires {
+        true => None,
+        false => {
+            let remains = Remains::of(deps, request, &places).await;
+            remains.map_err(facts::cannot_look(&names.1))?
+        }
+    };
+    if let Some(remains) = &remains {
+        remains.count_as_free(&mut target);
+    }
+    let looked =
+        Looked { request, retires, places, names, source, target, left, schedules, remains };
     let target = looked.target.clone();
     let ready = looked.decide()?;
     let mut plan = layout::lay_out(request, &ready);
@@ -176,6 +187,7 @@ struct Looked<'a> {
     left: Leftovers,
     /// Of the way back and of the way forth.
     schedules: [Option<bool>; 2],
+    remains: Option<Remains>,
 }
 
 impl<'a> Looked<'a> {
@@ -230,6 +242,7 @@ impl<'a> Looked<'a> {
             kept,
             retires: self.retires,
             makes_room,
+            remains: self.remains,
             facts,
             places: self.places,
         })
@@ -251,6 +264,7 @@ impl<'a> Looked<'a> {
             volumes: BTreeMap::new(),
             reverse_replication: request.params.reverse_replication,
             keep_sec: request.policy.retention.span().num_seconds(),
+            warnings: self.remains.iter().map(Remains::warning).collect(),
         }
     }
 
@@ -273,11 +287,14 @@ impl<'a> Looked<'a> {
                 continue;
             };
             let running = running(server);
+            // What the drill has stopped ran, and is to run again.
+            let drilled = self.remains.as_ref().is_some_and(|r| r.has_stopped(&server.id));
+            let recorded = Running { was_active: running.was_active || drilled, ..running.clone() };
             let ports = self.left.source_ports.iter().filter(|p| p.device_id == server.id);
             let ports = ports.map(|p| p.id.clone()).collect();
             let site = self.places.target.site;
             let fence = self.fence(member);
-            let original = self.left.original(member, site, fence, running.was_active);
+            let original = self.left.original(member, site, fence, recorded.was_active);
             let back = match original {
                 Ok(original) => {
                     self.note_reused(member, &original, facts);
@@ -285,14 +302,14 @@ impl<'a> Looked<'a> {
                 }
                 Err(why) => {
                     facts.rebuilt.insert(member.spec.name.clone(), why);
-                    let Some(back) = self.rebuilt(member, &running, &mappings, facts, reasons)
+                    let Some(back) = self.rebuilt(member, &recorded, &mappings, facts, reasons)
                     else {
                         continue;
                     };
                     back
                 }
             };
-            leaving.push(Leaving { member, running, ports, back });
+            leaving.push(Leaving { member, running, recorded, ports, back });
         }
         leaving
     }
@@ -333,13 +350,8 @@ impl<'a> Looked<'a> {
                 ),
             );
         }
-        let macs: Vec<&str> = member.spec.ports.iter().map(|p| p.mac_address.as_str()).collect();
-        let ours = |port: &NetworkPort| {
-            macs.iter().any(|mac| mac.eq_ignore_ascii_case(&port.mac_address))
-                && (port.device_id.is_empty()
-                    || original.is_some_and(|original| original.id == port.device_id))
-        };
-        let (own, others): (Vec<_>, Vec<_>) = self.target.ports.iter().cloned().partition(ours);
+        let original = original.map(|server| server.id.clone());
+        let (own, others) = own_ports(member, original.as_deref(), &self.target.ports);
         let target = TargetFacts { ports: others, ..self.target.clone() };
         let ready = ready_member(
             member,
@@ -350,19 +362,7 @@ impl<'a> Looked<'a> {
             &mut facts.not_preserved,
             reasons,
         )?;
-        let taken = |resolve::ReadyPort { port, .. }: &resolve::ReadyPort| {
-            let mac = port.mac_address.as_deref().unwrap_or_default();
-            let same = own.iter().find(|own| {
-                own.network_id == port.network_id && own.mac_address.eq_ignore_ascii_case(mac)
-            });
-            match same {
-                None => Taken::New,
-                Some(own) if own.device_id.is_empty() => Taken::Free(own.id.clone()),
-                Some(own) => Taken::Plugged(Box::new(own.clone())),
-            }
-        };
-        let ports = ready.ports.iter().map(taken).collect();
-        let original = original.map(|server| server.id.clone());
+        let ports = taken(&ready, &own);
         Some(Back::Rebuilt { ready: Box::new(ready), ports, original })
     }
 

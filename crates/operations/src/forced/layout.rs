@@ -1,6 +1,7 @@
 //! Lays out the graph of steps of a forced failover and of its completion. Pure.
 
 use protector_core::PlanRequest;
+use protector_types::Member;
 use protector_workflow::{OnFailure, Plan};
 use serde_json::json;
 
@@ -13,7 +14,7 @@ use crate::{
     failover::{layout::REBUILD, stages},
     fencing::{self, Fencing},
     kept,
-    rebuild::{Rebuild, ServerSteps, suffix},
+    rebuild::{Rebuild, ServerSteps, suffix, taken::TakeOver},
     sketch::Sketch,
     steps::{self, swap_primary::PlannedFence},
 };
@@ -196,6 +197,20 @@ impl Layout<'_> {
             .iter()
             .map(|(m, member)| {
                 let ports = rebuild.ports(sketch, *m, member, &shared);
+                let before = ready.facts.superseded.get(&member.member.id);
+                let take_over = TakeOver {
+                    place: &ready.places.target,
+                    m: *m,
+                    member: member.member,
+                    original: before.map(|it| it.server_id.as_str()),
+                    after: rebuild.after.clone(),
+                    stage: REBUILD.servers,
+                };
+                for (p, (taken, id)) in
+                    ready.taken.get(m).into_iter().flatten().zip(&ports).enumerate()
+                {
+                    take_over.lay_out(sketch, p, taken, id);
+                }
                 let volumes = rebuild.volumes(sketch, *m, member);
                 (*m, rebuild.server(sketch, *m, member, ports, volumes, &shared))
             })
@@ -269,6 +284,7 @@ impl Layout<'_> {
         let (ready, group) = (self.ready, &self.request.group);
         let mut after: Vec<String> = servers.iter().map(|(_, s)| s.last.clone()).collect();
         after.extend(ready.left_out.iter().map(|out| format!("m{}.left_out", out.m)));
+        let lasts: Vec<String> = servers.iter().map(|(_, s)| s.last.clone()).collect();
         let members = servers
             .into_iter()
             .zip(&ready.members)
@@ -283,11 +299,16 @@ impl Layout<'_> {
             members,
             earlier: ready.earlier,
             total: self.request.members.len(),
-            counts: !self.is_retry(),
+            superseded: ready.facts.superseded.clone(),
+            keep_sec: self.request.policy.retention.span().num_seconds(),
+            target: Some(ready.places.target.site),
             point_from: "point".into(),
             fences,
         };
         self.sketch.add("arrive", "arrive", 5, after, input);
+        for ((m, member), last) in ready.members.iter().zip(lasts) {
+            self.retire(*m, member.member, last);
+        }
         if ready.source_answers {
             let input = steps::stop_schedule::Input {
                 array: ready.places.source_array,
@@ -299,6 +320,22 @@ impl Layout<'_> {
             let step = self.sketch.add("schedule", "stop_schedule", 5, after, input);
             (step.on_failure, step.deadline_sec) = (OnFailure::Warn, SOURCE_SEC);
         }
+    }
+
+    /// The server that the member had here before goes once its successor runs; with a branch that ended it stays.
+    fn retire(&mut self, m: usize, member: &Member, last: String) {
+        let Some(before) = self.ready.facts.superseded.get(&member.id) else { return };
+        let input = steps::retire_server::Input {
+            group_id: self.request.group.id,
+            member_id: member.id,
+            place: self.ready.places.target.clone(),
+            server_id: before.server_id.clone(),
+            displaces: false,
+        };
+        let after = vec!["arrive".to_owned(), last];
+        let id = format!("m{m}.original");
+        self.sketch.add_for(&member.spec.name, &id, "retire_server", 5, after, input).on_failure =
+            OnFailure::Warn;
     }
 
     /// What the earlier attempt has made already is taken as it is.

@@ -11,12 +11,15 @@
 //!
 //! The first ACTIVE server is the point of no return: a member that fails ends its own branch only, and the operation ends
 //! as failed with the group `failed_over_partial`. If no server came up, `arrive` fails and everything is undone.
+//! Where a member had a server at the target before (after `reprotect`), its successor takes that one's ports over
+//! (free_port -> take_port); once it runs, the old server goes (retire_server, warn) and its volumes are kept.
 //! A retry brings up what is missing from the clones that the first attempt made.
 
 pub mod fit;
 pub mod layout;
 pub mod plan;
 pub mod retry;
+pub mod superseded;
 
 use std::sync::Arc;
 
@@ -27,7 +30,10 @@ use serde_json::{Value, json};
 use crate::{
     deps::Deps,
     leaks, registry, results,
-    steps::{arrive::Arrive, choose_point},
+    steps::{
+        arrive::{Arrive, Input},
+        choose_point,
+    },
 };
 
 /// The definition's name in stored plans.
@@ -87,7 +93,9 @@ impl Definition for ForcedFailover {
             let planned = serde_json::from_value(step.input.clone()).ok()?;
             Arrive.resolve(planned, state.outputs()).ok()
         });
-        arrived.map(|input| input.effects()).unwrap_or_default()
+        // What is superseded was not removed, and is not booked: nobody knows how long to keep it.
+        let effects = arrived.map(|input| Input { kept: Vec::new(), ..input }.effects());
+        effects.unwrap_or_default()
     }
 
     fn result_data(&self, state: &State) -> Value {

@@ -1,21 +1,24 @@
 //! Plans a forced failover: what the target and its array say decides; the source is asked for a moment only.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use protector_core::PlanRequest;
-use protector_ports::RecoveryPoint;
+use protector_ports::{RecoveryPoint, Server};
 use protector_types::{Code, GroupId, KeptCopy, Member, OperationId, Reason, Refusal, SiteId};
 use protector_workflow::Plan;
 use serde::{Deserialize, Serialize};
 
-use super::{fit, layout, retry::Recalled};
+use super::{fit, layout, retry::Recalled, superseded};
 use crate::{
     deps::Deps,
     drill::remains::Remains,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
     fencing::{self, Running},
     kept, points, preview,
-    rebuild::{ReadyMember, checks, ready_member, resolve},
+    rebuild::{
+        ReadyMember, checks, ready_member, resolve,
+        taken::{Taken, taken},
+    },
 };
 
 /// How long the source is asked, in real time whatever the injected clock does: a person waits for the answer.
@@ -40,6 +43,9 @@ pub struct Facts {
     pub warnings: Vec<String>,
     /// The partial failover that this one completes.
     pub retry_of: Option<OperationId>,
+    /// Servers that the members had at the target before.
+    #[serde(default)]
+    pub superseded: superseded::All,
 }
 
 /// A member that is not brought up, and why.
@@ -83,6 +89,8 @@ pub struct Ready<'a> {
     pub remains: Option<Remains>,
     /// Kept copies that make room.
     pub makes_room: Vec<KeptCopy>,
+    /// Ports that members have at the target already, by position in the group.
+    pub taken: BTreeMap<usize, Vec<Taken>>,
     /// What an earlier attempt made.
     pub recalled: Recalled,
     /// Stored with the plan.
@@ -101,6 +109,12 @@ pub struct Look<'a> {
     pub remains: Option<Remains>,
     /// Kept copies that make room.
     pub makes_room: Vec<KeptCopy>,
+    /// Servers that members had at the target before.
+    pub superseded: superseded::All,
+    /// The project's servers at the target, if any is superseded.
+    pub servers: BTreeMap<String, Server>,
+    /// Ports that members have at the target already.
+    pub taken: BTreeMap<usize, Vec<Taken>>,
     /// Points on the target array.
     pub points: Vec<RecoveryPoint>,
     /// The source array's name as the target knows it.
@@ -203,7 +217,25 @@ pub async fn look<'a>(
     let need = kept::Need::of(members.iter().map(|(_, member)| *member));
     let (makes_room, quota) = kept::make_room(request, target_site, target.storage_quota, need);
     target.storage_quota = quota;
-    Ok(Look { places, source, target, remains, makes_room, points, source_array, names, request })
+    let was_there = members.iter().any(|(_, m)| superseded::was_there(m, target_site));
+    let (servers, superseded) = match was_there {
+        true => superseded::look(deps, request, members, &places).await.map_err(&cannot_look)?,
+        false => Default::default(),
+    };
+    Ok(Look {
+        places,
+        source,
+        target,
+        remains,
+        makes_room,
+        superseded,
+        servers,
+        taken: BTreeMap::new(),
+        points,
+        source_array,
+        names,
+        request,
+    })
 }
 
 fn warnings(look: &Look<'_>) -> Vec<String> {
@@ -285,17 +317,32 @@ pub fn members_of<'a>(
     let (mut ready, mut left_out, mut not_preserved) = (Vec::new(), Vec::new(), Vec::new());
     for &(m, member) in members {
         let mut own = Reasons::default();
+        let before = look.superseded.get(&member.id);
+        let there = before.is_some() || superseded::was_there(member, look.places.target.site);
+        let (own_ports, without) = match there {
+            true => {
+                let (ports, without) =
+                    superseded::own(member, before, &look.servers, &look.target, &mut own);
+                (ports, Some(without))
+            }
+            false => (Vec::new(), None),
+        };
         let resolved = ready_member(
             member,
             Some(server_of(member, look)),
             look.source.as_ref(),
-            &look.target,
+            without.as_ref().unwrap_or(&look.target),
             &mappings,
             &mut not_preserved,
             &mut own,
         );
         match (resolved, own.into_result()) {
-            (Some(resolved), Ok(())) => ready.push((m, resolved)),
+            (Some(resolved), Ok(())) => {
+                if there {
+                    look.taken.insert(m, taken(&resolved, &own_ports));
+                }
+                ready.push((m, resolved));
+            }
             (_, Err(refusal)) if request.params.allow_partial => {
                 left_out.push((m, words(&refusal.reasons)));
             }
@@ -359,6 +406,7 @@ pub fn finish<'a>(
         source_answers: look.source.is_some(),
         remains: look.remains.take(),
         makes_room: std::mem::take(&mut look.makes_room),
+        taken: std::mem::take(&mut look.taken),
         recalled: Recalled::default(),
         facts: Facts {
             group_id: request.group.id,
@@ -369,6 +417,7 @@ pub fn finish<'a>(
             not_preserved: Vec::new(),
             warnings: std::mem::take(warnings),
             retry_of: None,
+            superseded: std::mem::take(&mut look.superseded),
         },
         places,
     })

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protector_core::{EarlierOperation, PlanRequest};
 use protector_ports::{ArrayVolume, VolumeKey, absent_as_none};
-use protector_types::{Code, Member, Refusal};
+use protector_types::{Code, Member, MemberId, Refusal};
 use protector_workflow::Plan;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{
     fit, layout,
-    plan::{self, LeftOut, Look},
+    plan::{self, Facts, LeftOut, Look},
 };
 use crate::{
     deps::Deps,
@@ -60,6 +61,11 @@ pub async fn plan(
     }
     let mut look = plan::look(deps, request, &missing, target_site, false).await?;
     let recalled = recall(deps, &mut look, earlier, &missing).await?;
+    // The members' own records forgot them when the first attempt ended; what they still have is not in the way.
+    let before = earlier.plan.as_ref().and_then(|plan| Facts::deserialize(&plan.facts).ok());
+    let is_missing = |id: &MemberId| missing.iter().any(|(_, member)| member.id == *id);
+    look.superseded = before.map(|facts| facts.superseded).unwrap_or_default();
+    look.superseded.retain(|id, _| is_missing(id));
     let mut reasons = Reasons::default();
     check_point(&look, &recalled, &missing, &mut reasons);
     let (mut ready, more, not_preserved) = plan::members_of(&mut look, &missing, &mut reasons);

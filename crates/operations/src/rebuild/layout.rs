@@ -200,7 +200,9 @@ impl Rebuild<'_> {
                 name: name.clone(),
                 public_key: public_key.clone(),
             };
-            sketch.add(&id, "import_keypair", self.stages.servers, self.after.clone(), input);
+            let (stage, after) = (self.stages.servers, self.after.clone());
+            // A server without its key is better than none; what it lacks stands in `not_preserved`.
+            sketch.add(&id, "import_keypair", stage, after, input).on_failure = OnFailure::Warn;
             made.insert(key, id);
         }
         made
@@ -343,7 +345,8 @@ impl Rebuild<'_> {
         let mut after = ports.clone();
         after.extend(volumes.iter().map(|v| v.last.clone()));
         let key = member.key_name.clone().map(|name| (member.owner.clone(), name));
-        after.extend(key.and_then(|key| shared.keypairs.get(&key)).cloned());
+        let key_from = key.and_then(|key| shared.keypairs.get(&key)).cloned();
+        after.extend(key_from.clone());
         after.extend(server_group_from.clone());
         let attach = |v: &VolumeSteps| {
             let volume = member.member.volumes.iter().find(|known| known.position == v.position)?;
@@ -358,6 +361,7 @@ impl Rebuild<'_> {
             place: self.target.clone(),
             owner: member.owner.clone(),
             public_key: spec.public_key.clone(),
+            key_from,
             server: self.new_server(member),
             ports_from: ports.clone(),
             volumes: volumes.iter().filter_map(attach).collect(),

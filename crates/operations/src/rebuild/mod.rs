@@ -3,6 +3,7 @@
 pub mod checks;
 pub mod layout;
 pub mod resolve;
+pub mod taken;
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,10 @@
 //! commits this step's outcome. Fails if none did: then everything is undone. No external effect; nothing to undo.
 
 use async_trait::async_trait;
-use protector_types::{DomainEffect, Fence, GroupId, GroupStatus, NewPlacement, ReplicationStatus};
+use protector_types::{
+    DomainEffect, Fence, GroupId, GroupStatus, KeptCopy, MemberId, NewPlacement, ReplicationStatus,
+    SiteId,
+};
 use protector_workflow::{Done, Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,7 @@ use super::{
     choose_point,
     swap_primary::{PlannedFence, PlannedMember},
 };
+use crate::forced::superseded;
 
 /// Makes the step.
 pub struct Arrive;
@@ -25,8 +29,15 @@ pub struct Planned {
     pub earlier: usize,
     /// Members of the group.
     pub total: usize,
-    /// Counts as a failover.
-    pub counts: bool,
+    /// Servers that the members had at the target before.
+    #[serde(default)]
+    pub superseded: superseded::All,
+    /// Seconds for which their volumes are kept.
+    #[serde(default)]
+    pub keep_sec: i64,
+    /// The target; not in plans of before this.
+    #[serde(default)]
+    pub target: Option<SiteId>,
     /// The step that chose the point.
     pub point_from: String,
     /// Servers of the source with the steps that fenced them, if it could be reached.
@@ -40,7 +51,7 @@ pub struct Input {
     pub group_id: GroupId,
     /// The status that it gets.
     pub status: GroupStatus,
-    /// Counts as a failover.
+    /// Counts as a failover: it is complete.
     pub counts: bool,
     /// Members that came up now.
     pub placements: Vec<NewPlacement>,
@@ -50,6 +61,21 @@ pub struct Input {
     pub fences: Vec<Fence>,
     /// Source time of the point.
     pub point_at: Option<chrono::DateTime<chrono::Utc>>,
+    /// The target.
+    #[serde(default)]
+    pub target: Option<SiteId>,
+    /// Members that had a server there before and did not come up: what it holds is old, so it does not count as theirs.
+    #[serde(default)]
+    pub displaced: Vec<MemberId>,
+    /// Members that had one and came up beside it.
+    #[serde(default)]
+    pub superseded: Vec<MemberId>,
+    /// Volumes of the servers that are superseded.
+    #[serde(default)]
+    pub kept: Vec<KeptCopy>,
+    /// Seconds for which they are kept.
+    #[serde(default)]
+    pub keep_sec: i64,
 }
 
 impl Input {
@@ -69,6 +95,21 @@ impl Input {
                 status: ReplicationStatus::Paused,
             },
         ];
+        if let Some(site_id) = self.target {
+            let members = self.displaced.clone();
+            if !members.is_empty() {
+                effects.push(DomainEffect::Displaced { group_id, site_id, members });
+            }
+            let copies = self.kept.clone();
+            if !copies.is_empty() {
+                effects.push(DomainEffect::Kept { group_id, copies });
+            }
+            // A fence of what was there before tells nothing of what runs there now.
+            let members = self.superseded.clone();
+            if !members.is_empty() {
+                effects.push(DomainEffect::Unfenced { group_id, site_id, members });
+            }
+        }
         if !self.fences.is_empty() {
             effects.push(DomainEffect::Fenced { group_id, fences: self.fences.clone() });
         }
@@ -98,14 +139,26 @@ impl Step for Arrive {
             .collect::<Result<_, StepError>>()?;
         let point: Option<choose_point::Output> = outputs.get(&planned.point_from).ok();
         let all = planned.earlier + placements.len() >= planned.total;
+        let came = |id: &MemberId| placements.iter().any(|p| p.member_id == *id);
+        let (up, down): (Vec<_>, Vec<_>) =
+            planned.superseded.into_iter().partition(|(id, _)| came(id));
+        let displaced = down.into_iter().map(|(id, _)| id).collect();
+        let superseded = up.iter().map(|(id, _)| *id).collect();
+        let kept = up.into_iter().flat_map(|(_, it)| it.kept).collect();
         Ok(Input {
             group_id: planned.group_id,
             status: if all { GroupStatus::FailedOver } else { GroupStatus::FailedOverPartial },
-            counts: planned.counts,
+            // A partial one is not complete: the retry that completes it counts.
+            counts: all,
             placements,
             earlier: planned.earlier,
             fences,
             point_at: point.map(|p| p.point.created),
+            target: planned.target,
+            displaced,
+            superseded,
+            kept,
+            keep_sec: planned.keep_sec,
         })
     }
 
@@ -117,7 +170,12 @@ impl Step for Arrive {
         }
         let fenced_at = cx.clock().now();
         let fences = input.fences.iter().map(|f| Fence { fenced_at, ..f.clone() }).collect();
-        let effects = Input { fences, ..input.clone() }.effects();
+        let span = chrono::TimeDelta::try_seconds(input.keep_sec).unwrap_or_default();
+        let expires_at =
+            fenced_at.checked_add_signed(span).unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC);
+        let keep = |copy: &KeptCopy| KeptCopy { kept_at: fenced_at, expires_at, ..copy.clone() };
+        let kept = input.kept.iter().map(keep).collect();
+        let effects = Input { fences, kept, ..input.clone() }.effects();
         Outcome::Done(Done { output: (), effects })
     }
 

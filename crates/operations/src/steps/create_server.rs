@@ -54,6 +54,9 @@ pub struct Planned {
     /// Of the keypair, should it be needed for another user than the one meant.
     #[serde(default)]
     pub public_key: Option<String>,
+    /// Step that imports the keypair, if it has to be: where that failed the server comes up without it.
+    #[serde(default)]
+    pub key_from: Option<String>,
     /// All but ports, volumes and server group.
     pub server: NewServer,
     /// Steps that make the ports, in interface order.
@@ -97,6 +100,9 @@ impl Step for CreateServer {
         let mut server = planned.server;
         for step in &planned.ports_from {
             server.port_ids.push(outputs.get::<create_port::Output>(step)?.port_id);
+        }
+        if planned.key_from.as_ref().is_some_and(|step| !outputs.has(step)) {
+            server.key_name = None;
         }
         let mut managed_volumes = Vec::new();
         for volume in planned.volumes {

@@ -1,5 +1,9 @@
 //! Makes a subnet with the source's CIDR in an isolated network (Neutron), without a gateway. Its name is the marker. Undo
 //! leaves it to the network's undo.
+//!
+//! DHCP stays on: a guest without config drive gets the address of its port from nowhere else, and a drill whose servers
+//! have no address proves nothing. It cannot do harm: the network is the drill's own, no router is on it, and its server
+//! answers only the ports of that network, with their own addresses.
 
 use std::time::Duration;
 

@@ -1,9 +1,14 @@
 //! Unplugs a port from a fenced original that cannot be used again (Nova, service role), so that its successor can have
 //! the address. A port that Nova made goes with it. A repeat sees it free or gone. Undo plugs it in again; one that went
-//! is made anew with the same addresses and MAC.
+//! is made anew with the same addresses, MAC and name (the marker stands there until it is plugged in: afterwards nothing
+//! may take the server's own port for a leftover), and says so, since its id is another one.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use protector_ports::{DestroyPermit, NetworkPort, NewPort, PortFilter, absent_as_none};
+use protector_ports::{
+    DestroyPermit, NetworkPort, Networking, NewPort, PortFilter, PortResult, absent_as_none,
+};
 use protector_workflow::{Found, Outcome, Outputs, Step, StepCx, StepError, Undo};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +17,9 @@ use crate::{
     deps::{Deps, Place},
     outcome,
 };
+
+/// How long an accepted request to unplug may go unseen.
+const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// Makes the step.
 pub struct FreePort(pub Deps);
@@ -57,25 +65,27 @@ impl Step for FreePort {
         }
     }
 
-    async fn undo(&self, cx: &StepCx, input: &Input, _output: Option<()>) -> Undo {
+    async fn undo(&self, cx: &StepCx, input: &Input, output: Option<()>) -> Undo {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::undo);
         let neutron = cloud.networking();
+        if output.is_none() {
+            // Nova shows nowhere that it is unplugging: a port that is still there may go in a moment.
+            cx.clock().sleep(UNDER_WAY).await;
+        }
         let known = attempt!(absent_as_none(neutron.port(&input.port.id).await), outcome::undo);
         let port = match known {
             Some(port) => port,
-            None => {
-                let filter = PortFilter { name: Some(cx.marker()), ..PortFilter::default() };
-                match attempt!(neutron.ports(&filter).await, outcome::undo).into_iter().next() {
-                    Some(port) => port,
-                    None => {
-                        let new = as_it_was(&input.port, cx.marker());
-                        attempt!(neutron.create_port(&new).await, outcome::undo)
-                    }
-                }
-            }
+            None => attempt!(self.anew(cx, neutron, input).await, outcome::undo),
         };
         if port.device_id == input.server_id {
-            return Undo::Done(None);
+            if port.id == input.port.id {
+                return Undo::Done(None);
+            }
+            attempt!(neutron.rename_port(&port.id, &input.port.name).await, outcome::undo);
+            return Undo::Done(Some(format!(
+                "port {} went with its interface; {} has its addresses and MAC now",
+                input.port.id, port.id
+            )));
         }
         let admin = attempt!(self.0.fabric.service_cloud(input.place.site).await, outcome::undo);
         match admin.compute().attach_port(&input.server_id, &port.id).await {
@@ -85,6 +95,29 @@ impl Step for FreePort {
                 input.server_id, port.id
             ))),
             Err(error) => outcome::undo(error),
+        }
+    }
+}
+
+impl FreePort {
+    /// The port that stands for one that went: made already, and perhaps plugged in and named, or made now.
+    async fn anew(
+        &self,
+        cx: &StepCx,
+        neutron: &dyn Networking,
+        input: &Input,
+    ) -> PortResult<NetworkPort> {
+        let marker = cx.marker();
+        let filter =
+            PortFilter { network_id: Some(input.port.network_id.clone()), ..PortFilter::default() };
+        let made = neutron.ports(&filter).await?.into_iter().find(|port| {
+            let plugged = port.device_id == input.server_id
+                && port.mac_address.eq_ignore_ascii_case(&input.port.mac_address);
+            plugged || port.name == marker
+        });
+        match made {
+            Some(port) => Ok(port),
+            None => neutron.create_port(&as_it_was(&input.port, marker)).await,
         }
     }
 }

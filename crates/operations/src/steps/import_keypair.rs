@@ -1,5 +1,6 @@
 //! Imports a public key at the target for whoever will own the server (Nova: keypairs belong to users): a tenant's user,
-//! or our own. A repeat finds the name. Undo leaves it: it is public, shared by later operations and harmless.
+//! or our own. A failure for good is a warning: the server comes up without the key, and its record says so; what may pass is
+//! tried again until the deadline. A repeat finds the name. Undo leaves it: it is public, shared by later operations and harmless.
 
 use async_trait::async_trait;
 use protector_ports::{Keypair, PortError};

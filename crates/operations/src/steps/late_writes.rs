@@ -53,8 +53,23 @@ impl Late {
     /// Ensure: a copy of each volume as it is now. The server must not write any more.
     ///
     /// # Errors
-    /// As any call; may be repeated.
+    /// As any call; may be repeated. Never that something is absent: the server is there, whatever lacks on the array, and
+    /// an undo that took this for its own end would leave it.
     pub async fn keep(
+        &self,
+        deps: &Deps,
+        operation: OperationId,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
+        self.keep_all(deps, operation, permit).await.map_err(|error| match error {
+            PortError::Absent { .. } => {
+                PortError::Unknown { service: "the array".into(), message: error.to_string() }
+            }
+            other => other,
+        })
+    }
+
+    async fn keep_all(
         &self,
         deps: &Deps,
         operation: OperationId,
@@ -138,8 +153,13 @@ async fn snapshot(array: &dyn ReplicationArray, volume: &str, suffix: &str) -> P
         return Ok(());
     }
     match array.snapshot_volume(volume, suffix).await {
-        // An answer that was lost: it is there.
-        Err(PortError::Conflict { .. }) => Ok(()),
+        // An answer that was lost, or a refusal: only a look tells whether it is there.
+        Err(error @ PortError::Conflict { .. }) => {
+            match array.has_volume_snapshot(&format!("{volume}.{suffix}")).await? {
+                true => Ok(()),
+                false => Err(error),
+            }
+        }
         other => other,
     }
 }

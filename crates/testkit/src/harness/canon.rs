@@ -35,7 +35,7 @@ const VOLATILE: [&str; 23] = [
     "array_volume_id",
 ];
 /// Chosen by a scheduler: left out of what is new.
-const PLACED: [&str; 7] = [
+pub const PLACED: [&str; 7] = [
     "host",
     "attached_host",
     "array_host",

@@ -7,7 +7,7 @@ use protector_types::{DomainEffect, KeptThing};
 use protector_workflow::Plan;
 use serde_json::{Value, json};
 
-use super::canon::Canon;
+use super::canon::{Canon, PLACED};
 
 /// What a rollback does not put back.
 pub struct Leaves<'a> {
@@ -18,6 +18,9 @@ pub struct Leaves<'a> {
     superseded: Vec<&'a str>,
     /// Names of the copies that are booked: what a server wrote before it was undone. One that is not is a leak.
     booked: BTreeSet<&'a str>,
+    /// Ports that are unplugged from a server, as (MAC, server): one that Nova made goes with its interface, and only
+    /// another one with the same addresses can take its place. Nova then takes it for one that was passed in.
+    unplugged: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Leaves<'a> {
@@ -39,6 +42,11 @@ impl<'a> Leaves<'a> {
             own_group: inputs("ensure_group").find_map(|input| input["spec"]["name"].as_str()),
             superseded: copies.filter_map(volume_of).collect(),
             booked,
+            unplugged: inputs("free_port")
+                .filter_map(|input| {
+                    Some((input["port"]["mac_address"].as_str()?, input["server_id"].as_str()?))
+                })
+                .collect(),
         }
     }
 
@@ -56,11 +64,12 @@ impl<'a> Leaves<'a> {
 
     /// Without what is not put back.
     pub fn without_lost(&self, canon: &Canon) -> Canon {
-        if self.own_group.is_none() && self.superseded.is_empty() {
+        if self.own_group.is_none() && self.superseded.is_empty() && self.unplugged.is_empty() {
             return canon.clone();
         }
         canon.mapped(|section, line| {
             let mut value: Value = serde_json::from_str(line).unwrap_or_default();
+            self.replug(section, &mut value);
             self.drop_from_lists(&mut value);
             let name = value["name"].as_str().unwrap_or_default().to_owned();
             if section.ends_with(" groups") && self.is_own_group(&name) {
@@ -74,6 +83,23 @@ impl<'a> Leaves<'a> {
             let line = value.to_string();
             (!self.superseded.iter().any(|id| line.contains(id))).then_some(line)
         })
+    }
+
+    /// The port by its MAC instead of its id; everything else about it, and how many the server has, is compared.
+    fn replug(&self, section: &str, value: &mut Value) {
+        for (mac, server) in &self.unplugged {
+            let is_port = section.ends_with("network ports") && value["mac_address"] == *mac;
+            if is_port && value["device_id"] == *server {
+                value["id"] = json!(mac);
+                without_places(value);
+            }
+            if section.ends_with("compute servers") && value["id"] == *server {
+                for nic in value["nics"].as_array_mut().into_iter().flatten() {
+                    *nic = json!("a port");
+                }
+                without_places(value);
+            }
+        }
     }
 
     fn is_own_group(&self, name: &str) -> bool {
@@ -96,13 +122,26 @@ impl<'a> Leaves<'a> {
     }
 }
 
-fn volume_of(thing: &Value) -> Option<&str> {
+/// Without what a scheduler chose: it is not compared of a thing that is new or refers to one.
+fn without_places(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !PLACED.contains(&key.as_str()));
+            map.values_mut().for_each(without_places);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_places),
+        _ => {}
+    }
+}
+
+/// The Cinder volume of a kept thing.
+pub fn volume_of(thing: &Value) -> Option<&str> {
     thing["volume_id"]
         .as_str()
         .or_else(|| thing.as_object()?.values().next()?["volume_id"].as_str())
 }
 
-/// Sections whose number of things may be another one after a warned failure of this kind of step.
+/// Sections whose number of things may be another one after a warned failure of this kind of step, each for one reason.
 pub fn spared(kind: &str) -> &'static [&'static str] {
     match kind {
         // The source stays connected, or it was not asked how it is connected.
@@ -114,18 +153,21 @@ pub fn spared(kind: &str) -> &'static [&'static str] {
             "array-b snapshots",
             "array-b group_snapshots",
         ],
-        // What is superseded stays until somebody removes it.
-        "retire_server" | "delete_port" | "import_keypair" | "create_server_group" => &[
+        // The new direction lacks volumes, and its first snapshot lacks their copies.
+        "ensure_group" => &["array-a snapshots", "array-b snapshots"],
+        // What is superseded stays, with its ports and its hold on its volumes, until somebody removes it.
+        "retire_server" => &[
             "site-a compute servers",
             "site-a network ports",
             "site-a volume attachments",
-            "array-a connections",
             "site-b compute servers",
             "site-b network ports",
             "site-b volume attachments",
-            "site-b compute keypairs",
-            "site-b compute server_groups",
         ],
+        "delete_port" => &["site-b network ports"],
+        // The server does without.
+        "import_keypair" => &["site-b compute keypairs"],
+        "create_server_group" => &["site-b compute server_groups"],
         _ => &[],
     }
 }
