@@ -178,6 +178,7 @@ fn stage_options(options: &Options, clock: &StageClock, seed: u64, folder: &Path
         documented_port: false,
         protectors: false,
         engine: EngineConfig::default(),
+        synchronous: false,
         room_for: (options.servers, options.volumes_per_server),
     }
 }

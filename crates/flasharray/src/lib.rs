@@ -6,6 +6,7 @@
 mod encode;
 mod error;
 mod group;
+mod pod;
 mod point;
 mod rest;
 mod safety;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use protector_http::Client;
 use protector_ports::{
     ArrayConnection, ArrayGroup, ArrayGroupSpec, ArrayInfo, ArrayLink, ArrayVolume, DestroyPermit,
-    PortResult, RecoveryPoint, ReplicationArray, VolumeKey,
+    PortResult, RecoveryPoint, ReplicationArray, SyncGroup, VolumeKey,
 };
 use protector_types::Secret;
 
@@ -58,6 +59,15 @@ impl ReplicationArray for FlashArray {
 
     async fn links(&self) -> PortResult<Vec<ArrayLink>> {
         self.rest.links().await
+    }
+
+    async fn sync_group(
+        &self,
+        group: &str,
+        partner: &str,
+        volumes: &[String],
+    ) -> PortResult<SyncGroup> {
+        self.rest.sync_group(group, partner, volumes).await
     }
 
     async fn volume(&self, key: &VolumeKey) -> PortResult<ArrayVolume> {

@@ -30,6 +30,9 @@ pub struct ArrayLink {
     pub status: String,
     /// Carries asynchronous replication.
     pub async_replication: bool,
+    /// Carries synchronous replication.
+    #[serde(default)]
+    pub sync_replication: bool,
 }
 
 impl ArrayLink {
@@ -63,6 +66,39 @@ pub enum VolumeKey {
     Name(String),
     /// Serial: for finding again what Cinder renamed.
     Serial(String),
+}
+
+/// Where the volumes of a synchronous group are, and how each array's copy of them is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroup {
+    /// What the arrays call the protection group of these volumes, the same at both.
+    pub name: String,
+    /// What holds the volumes, for messages.
+    pub container: String,
+    /// Array name and state of each copy.
+    pub copies: Vec<SyncCopy>,
+}
+
+/// One array's copy of synchronously replicated volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncCopy {
+    /// Which array.
+    pub array: String,
+    /// It holds every acknowledged write and can be written.
+    pub online: bool,
+    /// In the array's words.
+    pub status: String,
+}
+
+impl SyncGroup {
+    /// The state of the copy on one array, in the array's words; `None` when it is online.
+    pub fn why_unusable(&self, array: &str) -> Option<String> {
+        match self.copies.iter().find(|copy| copy.array.eq_ignore_ascii_case(array)) {
+            Some(copy) if copy.online => None,
+            Some(copy) => Some(format!("is {} at array {array}", copy.status)),
+            None => Some(format!("is not at array {array}")),
+        }
+    }
 }
 
 /// The array's protection group of a PG.
@@ -124,6 +160,20 @@ pub trait ReplicationArray: Send + Sync {
     async fn identify(&self) -> PortResult<ArrayInfo>;
     /// Read.
     async fn links(&self) -> PortResult<Vec<ArrayLink>>;
+    /// Read; where volumes are that are written to this array and `partner` at once: the place of these volumes, or, if
+    /// none are named, the one place that there is. `group`: what our protection group would be called by itself.
+    ///
+    /// A synchronous group is used under the name that this gives, and then `ensure_group` makes one without a target,
+    /// `snapshot_group` takes a point that is complete on both arrays at once, and `allow_group` has nothing to allow.
+    /// Its `targets` are the arrays of both copies, allowed where the copy is online.
+    ///
+    /// Invalid, in words, if the volumes are not in one such place, or if this kind of array has none.
+    async fn sync_group(
+        &self,
+        group: &str,
+        partner: &str,
+        volumes: &[String],
+    ) -> PortResult<SyncGroup>;
     /// Read; Absent if it is not there. Destroyed ones count as not there.
     async fn volume(&self, key: &VolumeKey) -> PortResult<ArrayVolume>;
     /// Read; several by name in few calls; those that are not there are left out.

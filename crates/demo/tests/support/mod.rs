@@ -64,6 +64,7 @@ impl Theatre {
             documented_port: false,
             protectors: false,
             engine: EngineConfig::default(),
+            synchronous: false,
             room_for: (3, 2),
         })
         .await

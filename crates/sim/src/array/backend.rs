@@ -323,6 +323,51 @@ impl Array {
         })
     }
 
+    /// Makes a pod on this array and stretches it to the array that this one knows as `target`; one that is there
+    /// already, from either side, is fine.
+    pub fn ensure_stretched_pod(&self, name: &str, target: &str) -> Answer<()> {
+        self.locked(|f, at| {
+            let pod = match f.find(at, Kind::Pod, name) {
+                Some(pod) => pod,
+                None => f.create_pod(at, name)?,
+            };
+            let on = f.peer(at, target)?;
+            match f.holders(Home::Pod(pod)).contains(&on) {
+                true => Ok(()),
+                false => f.stretch(at, pod, target).map(|_| ()),
+            }
+        })
+        .map_err(ArrayRefusal::from)
+    }
+
+    /// True if the pod is there and every array of it is online.
+    pub fn pod_is_online(&self, name: &str) -> bool {
+        self.locked(|f, at| {
+            let pod = f.find(at, Kind::Pod, name).and_then(|key| f.pods.get(&key));
+            pod.is_some_and(|pod| pod.arrays.iter().all(|a| a.state == PodState::Online))
+        })
+    }
+
+    /// What a host-assisted migration leaves: a new volume with the content and the hosts of the old one, which is
+    /// destroyed. The new one has its own serial; the name may be in a stretched pod.
+    pub fn migrate_volume(&self, name: &str, new: &str) -> Answer<()> {
+        self.on_volume(name, |f, at, old| {
+            let Some(was) = f.volumes.get(&old).cloned() else { return Ok(()) };
+            let key = f.create_volume(at, new, was.provisioned, None)?;
+            if let Some(volume) = f.volumes.get_mut(&key) {
+                volume.content = was.content;
+            }
+            let connected = f.unit(at)?.connections.iter().filter(|((v, _), _)| *v == old);
+            let connected: Vec<_> =
+                connected.map(|((_, peer), lun)| (peer.clone(), *lun)).collect();
+            for (peer, lun) in connected {
+                f.disconnect(at, peer.clone(), old)?;
+                f.connect(at, peer, key, Some(lun))?;
+            }
+            f.destroy_volume(old)
+        })
+    }
+
     /// Makes the driver's backend-wide group with the given target array if it is absent.
     pub fn ensure_protection_group(&self, name: &str, target: &str) -> Answer<()> {
         self.locked(|f, at| {

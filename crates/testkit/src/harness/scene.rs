@@ -78,6 +78,7 @@ impl Scene {
             documented_port: false,
             protectors: true,
             engine: EngineConfig::default(),
+            synchronous: false,
             room_for: (4, 4),
         };
         let api_only = Roles { api: true, engine: false };

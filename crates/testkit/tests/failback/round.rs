@@ -56,6 +56,7 @@ impl Round {
             documented_port: false,
             protectors: true,
             engine,
+            synchronous: false,
             room_for: (3, 2),
         })
         .await
