@@ -179,6 +179,7 @@ fn stage_options(options: &Options, clock: &StageClock, seed: u64, folder: &Path
         protectors: false,
         engine: EngineConfig::default(),
         synchronous: false,
+        drivers: Vec::new(),
         room_for: (options.servers, options.volumes_per_server),
     }
 }

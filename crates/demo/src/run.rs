@@ -122,6 +122,7 @@ fn stage_options(options: &DemoOptions, state_dir: PathBuf) -> StageOptions {
         protectors: true,
         engine: EngineConfig::default(),
         synchronous: options.scenario == crate::options::Scenario::SyncReplication,
+        drivers: Vec::new(),
         room_for: (options.servers, options.volumes_per_server.unwrap_or(2)),
     }
 }

@@ -4,7 +4,8 @@ use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use protector_server::{
-    Config, Protector, Roles, config::KeystoneConfig, hooks::CrashAt, listen::Listening,
+    ArrayDriver, Config, Protector, Roles, config::KeystoneConfig, hooks::CrashAt,
+    listen::Listening,
 };
 use protector_sim::{
     cloud::{Profile, neutron::NetworkSeed, nova::FlavorSeed},
@@ -50,6 +51,8 @@ pub struct StageOptions {
     pub engine: protector_server::EngineConfig,
     /// The application's volumes replicate synchronously: both arrays share Cinder's pod.
     pub synchronous: bool,
+    /// Drivers of arrays that are no FlashArrays, for both Protectors.
+    pub drivers: Vec<Arc<dyn ArrayDriver>>,
     /// Quota of the tenant's project: large enough for so many servers with so many volumes.
     pub room_for: (u32, u32),
 }
@@ -84,6 +87,7 @@ pub struct Stage {
     pub sites: Vec<StageSite>,
     /// The application's volumes replicate synchronously.
     pub synchronous: bool,
+    drivers: Vec<Arc<dyn ArrayDriver>>,
     /// Their time.
     pub clock: Arc<dyn Clock>,
     /// Without a token.
@@ -127,6 +131,7 @@ impl Stage {
             served,
             sites: Vec::new(),
             synchronous: options.synchronous,
+            drivers: options.drivers.clone(),
             clock: options.clock.clone(),
             rest,
             protectors: Vec::new(),
@@ -214,7 +219,8 @@ impl Stage {
         listening: Listening,
     ) -> anyhow::Result<RunningProtector> {
         let hook = Arc::new(CrashAt::from_env());
-        let protector = Protector::assemble(site.config.clone(), self.clock.clone(), hook)
+        let (config, drivers) = (site.config.clone(), self.drivers.clone());
+        let protector = Protector::assemble_with(config, self.clock.clone(), hook, drivers)
             .await
             .with_context(|| format!("Protector of {}", site.name))?;
         let shutdown = CancellationToken::new();

@@ -165,6 +165,17 @@ impl ReplicationArray for FlashArray {
         self.rest.overwrite_volume(volume, snapshot, permit).await
     }
 
+    async fn overwrite_from_point(
+        &self,
+        volume: &str,
+        point: &str,
+        source_volume: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
+        let snapshot = pod::in_point(point, source_volume);
+        self.rest.overwrite_volume(volume, &snapshot, permit).await
+    }
+
     async fn snapshot_group(&self, group: &str, suffix: &str) -> PortResult<()> {
         self.rest.snapshot_group(group, suffix).await
     }

@@ -20,14 +20,9 @@ pub(crate) fn without_pod(name: &str) -> &str {
     name.split_once("::").map_or(name, |(_, rest)| rest)
 }
 
-/// A volume snapshot of a group snapshot: the volume's part of the name stands without its pod.
-pub(crate) fn snapshot_name(text: &str) -> String {
-    match text.rsplit_once('.') {
-        Some((point, volume)) if pod_of(volume).is_some() => {
-            format!("{point}.{}", without_pod(volume))
-        }
-        _ => text.to_owned(),
-    }
+/// One volume of a group snapshot: there it stands without its pod.
+pub(crate) fn in_point(point: &str, volume: &str) -> String {
+    format!("{point}.{}", without_pod(volume))
 }
 
 impl Rest {
@@ -121,8 +116,7 @@ mod tests {
 
     #[test]
     fn inside_a_group_snapshot_volumes_stand_without_their_pod() {
-        assert_eq!(snapshot_name("p::g.7.p::v"), "p::g.7.v");
-        assert_eq!(snapshot_name("a:g.7.v"), "a:g.7.v");
-        assert_eq!(snapshot_name("p::v.safe"), "p::v.safe");
+        assert_eq!(in_point("p::g.7", "p::v"), "p::g.7.v");
+        assert_eq!(in_point("a:g.7", "v"), "a:g.7.v");
     }
 }

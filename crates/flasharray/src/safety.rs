@@ -7,7 +7,6 @@ use serde_json::json;
 
 use crate::{
     encode::Query,
-    pod::snapshot_name,
     rest::{Rest, gone},
     wire::SnapshotWire,
 };
@@ -66,7 +65,7 @@ impl Rest {
         );
         // Nothing else may go with it: together with a word about protection the array refuses.
         let query = Query::new().names("names", &[volume]).with("overwrite", "true");
-        let body = json!({"source": {"name": snapshot_name(snapshot)}});
+        let body = json!({"source": {"name": snapshot}});
         self.change(Method::POST, CallKind::Effect, "/volumes", &query, &body).await.map(drop)
     }
 }

@@ -1,11 +1,11 @@
 //! A replicating array, in words that fit more than one vendor. The shipped client has no eradicate.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 pub use protector_types::ArrayConnection;
-use protector_types::Retention;
+use protector_types::{Retention, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::{DestroyPermit, PortResult};
@@ -132,7 +132,7 @@ pub struct ArrayGroup {
 /// A group snapshot as the target array lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPoint {
-    /// Full name on the target: `src:group.suffix`.
+    /// Full name on the target, in the array's own form (a FlashArray's: `src:group.suffix`).
     pub name: String,
     /// Source time: the RPO's timestamp.
     pub created: DateTime<Utc>,
@@ -153,7 +153,18 @@ impl RecoveryPoint {
     }
 }
 
+/// Opens arrays of one vendor.
+pub trait ArrayDriver: Send + Sync {
+    /// The array at an address that a policy names, with its token; `None`: the address is not of this kind. Nobody is
+    /// called. Called once per address and token: what it gives holds the session.
+    fn open(&self, url: &str, token: &Secret) -> Option<Arc<dyn ReplicationArray>>;
+}
+
 /// One array, with the token of one policy.
+///
+/// Names that Protector gives (of clones, of our group, `volume.suffix` of a snapshot) are its handles: an array with other
+/// rules for names keeps its own beside them. Names that the array gives (of points, of groups from `sync_group`, of
+/// volumes) are the array's: nobody takes them apart or puts them together.
 #[async_trait]
 pub trait ReplicationArray: Send + Sync {
     /// Read; proves address and token.
@@ -230,6 +241,15 @@ pub trait ReplicationArray: Send + Sync {
         &self,
         volume: &str,
         snapshot: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()>;
+    /// Destroy of what the volume holds, as [`ReplicationArray::overwrite_volume`]: its content becomes that of one volume
+    /// of a point.
+    async fn overwrite_from_point(
+        &self,
+        volume: &str,
+        point: &str,
+        source_volume: &str,
         permit: &DestroyPermit,
     ) -> PortResult<()>;
     /// Create: a group snapshot, sent at once, under retention. Conflict if the suffix is taken.

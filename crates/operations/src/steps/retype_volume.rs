@@ -53,11 +53,17 @@ impl Step for RetypeVolume {
         Ok(planned)
     }
 
-    async fn run(&self, _cx: &StepCx, input: &Input) -> Outcome<Output> {
+    async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<Output> {
         let cloud = attempt!(input.place.cloud(&self.0).await, outcome::outcome);
         let storage = cloud.block_storage();
         let asked = storage.retype_volume(&input.volume_id, &input.volume_type.id).await;
-        attempt!(asked, outcome::outcome);
+        if let Err(error) = asked {
+            // A volume that is retyping already is refused.
+            return match self.find(cx, input).await {
+                Found::Absent | Found::Unknown(_) => outcome::outcome(error),
+                found => outcome::run_as_look(found),
+            };
+        }
         Outcome::Pending(format!("Cinder retypes volume {}", input.volume_id))
     }
 

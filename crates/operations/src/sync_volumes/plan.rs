@@ -108,7 +108,8 @@ pub async fn ready(
     Ok(Ready {
         direction: direction.scheduled(on_here),
         retypes,
-        old: on_there.is_some().then(|| old.scheduled(on_there)),
+        // A synchronous group is the same at both arrays: there is no other direction.
+        old: (on_there.is_some() && !group.is_synchronous()).then(|| old.scheduled(on_there)),
         facts: PlanFacts { group_id: group.id, source_site, target_site },
     })
 }

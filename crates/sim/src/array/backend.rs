@@ -143,6 +143,11 @@ impl Array {
         a.locked(|f, _| f.set_link(a.key, b.key, status));
     }
 
+    /// The array loses its power (its stretched pods go on elsewhere), or gets it back (they are brought in step again).
+    pub fn set_lost(&self, lost: bool) {
+        self.locked(|f, at| f.set_lost(at, lost));
+    }
+
     /// REST 2.x: `/api/api_version` and `/api/2.X/...`.
     pub fn router(&self) -> axum::Router {
         wire::router(self.clone())
@@ -345,6 +350,40 @@ impl Array {
         self.locked(|f, at| {
             let pod = f.find(at, Kind::Pod, name).and_then(|key| f.pods.get(&key));
             pod.is_some_and(|pod| pod.arrays.iter().all(|a| a.state == PodState::Online))
+        })
+    }
+
+    /// Hosts that are connected to a volume on this array by themselves, with their LUNs.
+    pub fn hosts_of(&self, volume: &str) -> Answer<Vec<(String, u64)>> {
+        self.on_volume(volume, |f, at, key| {
+            let unit = f.unit(at)?;
+            let of = unit.connections.iter().filter(|((v, _), _)| *v == key);
+            let hosts = of.filter_map(|((_, peer), lun)| match peer {
+                Peer::Host(host) => unit.hosts.get(host).map(|host| (host.name.clone(), *lun)),
+                Peer::Group(_) => None,
+            });
+            Ok(hosts.collect())
+        })
+    }
+
+    /// Connects a host at this LUN; connected there already is fine.
+    pub fn connect_at(&self, host: &str, volume: &str, lun: u64) -> Answer<()> {
+        self.on_volume(volume, |f, at, key| {
+            let peer = Peer::Host(f.need_host(at, host)?);
+            match f.unit(at)?.connections.get(&(key, peer.clone())) {
+                Some(there) if *there == lun => Ok(()),
+                _ => f.connect(at, peer, key, Some(lun)).map(drop),
+            }
+        })
+    }
+
+    /// Replaces all that a volume holds, as the array itself does when it restores one.
+    pub fn set_content(&self, volume: &str, stamps: &[String]) -> Answer<()> {
+        self.on_volume(volume, |f, _, key| {
+            if let Some(volume) = f.volumes.get_mut(&key) {
+                volume.content = Arc::new(stamps.iter().map(|s| Arc::from(s.as_str())).collect());
+            }
+            Ok(())
         })
     }
 
