@@ -198,6 +198,31 @@ def test_there_and_back(scenario, rounds):
     assert len(kept) == 2 * VOLUMES, kept
 
 
+@pytest.mark.parametrize("scenario", ["sync-replication"], indirect=True)
+def test_synchronous_replication(scenario):
+    a, b = scenario.inventory("A"), scenario.inventory("B")
+    runs_everything(a)
+    assert a["volumes"] == VOLUMES and len(a["servers"]) == SERVERS and a["unlocked"] == SERVERS, a
+    assert b["servers"] == [] and b["ports"] == 0 and b["connected"] == 0, b
+    # What ran at B was retyped and is kept; the drill's copies and the failover's clones are gone.
+    assert b["volumes"] == VOLUMES, b
+    scenario.agrees("active", "A")
+    for letter, own in (("A", a), ("B", b)):
+        array, cloud = scenario.array(letter), scenario.cloud(letter)
+        assert {v.volume_type for v in cloud.block_storage.volumes()} == {"replicated-sync"}
+        pods = list(array.get_pods(destroyed=False).items)
+        assert [(p.name, {c.status for c in p.arrays}, p.array_count) for p in pods] == [("cinder-pod", {"online"}, 2)]
+        live = [v.name for v in array.get_volumes(destroyed=False).items]
+        assert len(live) == 2 * VOLUMES and all(name.startswith("cinder-pod::volume-") for name in live), live
+        group = f"cinder-pod::protector-{scenario.env['PG_ID']}"
+        groups = [g.name for g in array.get_protection_groups(destroyed=False).items if "protector-" in g.name]
+        assert groups == [group], groups
+        members = [m.member.name for m in array.get_protection_groups_volumes(group_names=[group]).items]
+        assert len(members) == VOLUMES, members
+        # Points are the group's own at both arrays: nothing is sent, and none is half there.
+        assert own["points"] and all(p.startswith(f"{group}.") for p in own["points"] if "protector-" in p), own["points"]
+
+
 @pytest.mark.parametrize("scenario", ["partial"], indirect=True)
 def test_partial_is_completed(scenario):
     b = scenario.inventory("B")

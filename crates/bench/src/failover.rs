@@ -178,6 +178,8 @@ fn stage_options(options: &Options, clock: &StageClock, seed: u64, folder: &Path
         documented_port: false,
         protectors: false,
         engine: EngineConfig::default(),
+        synchronous: false,
+        drivers: Vec::new(),
         room_for: (options.servers, options.volumes_per_server),
     }
 }

@@ -8,8 +8,8 @@ use protector_ports::{
     VolumeKey, VolumeType, absent_as_none,
 };
 use protector_types::{
-    Code, FixedIp, FlavorSpec, GroupId, Member, MemberId, MemberVolume, PortSpec, Reason, Refusal,
-    ServerGroupSpec, ServerSpec, SiteId, VolumePlacement, VolumeTypeRef,
+    Code, FixedIp, FlavorSpec, GroupId, Member, MemberId, MemberVolume, PortSpec, ProtectionGroup,
+    Reason, Refusal, ServerGroupSpec, ServerSpec, SiteId, VolumePlacement, VolumeTypeRef,
 };
 
 mod security;
@@ -31,6 +31,30 @@ pub struct Observation<'a> {
     pub volume_type: &'a VolumeTypeRef,
     /// The group.
     pub group_id: GroupId,
+    /// How its volumes replicate.
+    pub mirror: Mirror,
+}
+
+/// What is asked of a volume's place on the array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mirror {
+    /// On the array itself: replication is asynchronous.
+    None,
+    /// In the pod of the Cinder driver.
+    Needed,
+    /// Either, and under any type: the group has failed over and is not protected again yet.
+    Open,
+}
+
+impl Mirror {
+    /// What a group asks of its volumes at a site.
+    pub fn of(group: &ProtectionGroup, site: SiteId) -> Self {
+        match group.is_synchronous() {
+            false => Self::None,
+            true if site == group.primary_site_id => Self::Needed,
+            true => Self::Open,
+        }
+    }
 }
 
 /// Finds a server by id or by unique name.
@@ -85,7 +109,7 @@ impl Observation<'_> {
             .map_err(look)?;
         let mut reasons = server_reasons(server);
         for volume in &volumes {
-            reasons.extend(volume_reasons(volume, self.volume_type, &types));
+            reasons.extend(volume_reasons(volume, self.volume_type, &types, self.mirror));
         }
         let placements = self.placements(&volumes, &mut reasons).await?;
         if !reasons.is_empty() {
@@ -269,10 +293,11 @@ pub fn volume_reasons(
     volume: &Volume,
     wanted: &VolumeTypeRef,
     types: &[VolumeType],
+    mirror: Mirror,
 ) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let its_type = volume.volume_type.as_deref().unwrap_or("none");
-    if its_type != wanted.name && its_type != wanted.id {
+    if its_type != wanted.name && its_type != wanted.id && mirror != Mirror::Open {
         reasons.push(volume_reason(
             volume,
             format!("has type {its_type}; the group's type is {}", wanted.name),
@@ -296,7 +321,13 @@ pub fn volume_reasons(
         ));
     }
     let array_name = volume.metadata.get("array_volume_name").map_or("", String::as_str);
-    if array_name.contains("::") {
+    if mirror == Mirror::Needed && !array_name.is_empty() && !array_name.contains("::") {
+        reasons.push(volume_reason(
+            volume,
+            format!("is on one array only ({array_name}), not in the Cinder driver's pod"),
+        ));
+    }
+    if array_name.contains("::") && mirror == Mirror::None {
         reasons.push(volume_reason(volume, format!("is in a pod of its own ({array_name})")));
     } else if array_name.contains('/') {
         reasons.push(volume_reason(

@@ -142,6 +142,7 @@ impl Core {
             kept: Vec::new(),
             created_at: now,
             updated_at: now,
+            array_group: None,
         };
         self.store.insert_group(&group).await.map_err(errors::store)?;
         self.push_soon(group.id).await;

@@ -152,8 +152,19 @@ impl Core {
         );
         let sync = sync?;
         let now = self.clock.now();
-        let lag_seconds =
-            point.as_ref().map(|p| u64::try_from((now - p.created).num_seconds()).unwrap_or(0));
+        let (lag_seconds, mirror_reason) = match document.group.is_synchronous() {
+            true => match self.mirror_is_online(&document).await {
+                Ok(()) => (Some(0), None),
+                Err(why) => (None, Some(why)),
+            },
+            false => {
+                let age = |p: &RecoveryPoint| (now - p.created).num_seconds();
+                (point.as_ref().map(|p| u64::try_from(age(p)).unwrap_or(0)), None)
+            }
+        };
+        // A synchronous group's point is taken when it is needed.
+        let point_reason =
+            if document.group.is_synchronous() { mirror_reason } else { point_reason };
         let target = document.policy.as_ref().and_then(|p| p.rpo_minutes);
         let rpo_compliant = lag_seconds.zip(target).map(|(lag, minutes)| lag <= minutes * 60);
         let mut reasons = Vec::new();
@@ -194,6 +205,32 @@ impl Core {
             acting,
             observed_at: now,
         })
+    }
+
+    /// Whether the other array holds every write of a synchronous group, by its own account; or why not.
+    async fn mirror_is_online(&self, document: &GroupDocument) -> Result<(), String> {
+        let group = &document.group;
+        let target = group.current_secondary_site_id();
+        let names = document.policy.as_ref().map(|policy| &policy.array_names);
+        let name = |site| names.and_then(|names| names.get(&site)).cloned().unwrap_or_default();
+        let (own, partner) = (name(target), name(group.current_primary_site_id));
+        let volumes: Vec<String> = document
+            .members
+            .iter()
+            .flat_map(|m| crate::members::array_volumes(m, group.current_primary_site_id))
+            .collect();
+        let look = async {
+            let array = self.fabric.array(group.id, target).await?;
+            array.sync_group(&group.own_array_group_name(), &partner, &volumes).await
+        };
+        match tokio::time::timeout(PART_PATIENCE, look).await {
+            Ok(Ok(found)) => match found.why_unusable(&own) {
+                None => Ok(()),
+                Some(why) => Err(format!("{} {why}", found.container)),
+            },
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the target array did not answer in time".into()),
+        }
     }
 
     async fn link_health(&self, document: &GroupDocument) -> ComponentHealth {

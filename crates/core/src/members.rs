@@ -119,6 +119,7 @@ impl Core {
             site: primary.site,
             volume_type,
             group_id: group.id,
+            mirror: facts::Mirror::of(group, primary.site),
         };
         observation.member(id, server, self.clock.now()).await
     }
@@ -132,6 +133,10 @@ impl Core {
         let Some(array) = &primary.array else { return Ok(()) };
         let name = group.array_group_name();
         let reversed = group.current_primary_site_id != group.primary_site_id;
+        if reversed && group.is_synchronous() {
+            // On one array only until they are retyped, which a sync or a reprotect does.
+            return Ok(());
+        }
         if reversed {
             // The reverse group is made by the first sync or failback, with all volumes.
             match array.group(&name).await {

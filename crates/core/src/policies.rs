@@ -7,7 +7,7 @@ use protector_ports::{ArrayGroupSpec, ArrayInfo, PortError, ReplicationArray};
 use protector_store::Scope;
 use protector_types::{
     Code, Evidence, GroupId, ProjectId, ProtectionGroup, Refusal, ReplicationPolicy,
-    ReplicationStatus, ReplicationType, Secret, SiteId,
+    ReplicationStatus, Secret, SiteId,
 };
 
 use crate::{Core, NewPolicy, errors, members};
@@ -51,12 +51,13 @@ impl Core {
         new: NewPolicy,
     ) -> Result<ReplicationPolicy, Refusal> {
         let id = group.id;
-        check(group, &new)?;
+        check(&new)?;
         let (source, target) = self.sides(group, &new).await?;
-        check_link(&source, &target).await?;
+        check_link(group, &source, &target).await?;
         let fresh = self.reobserve_all(group, &source.array).await?;
         let volumes: Vec<String> =
             fresh.iter().flat_map(|m| members::array_volumes(m, source.site)).collect();
+        let group = &place(group, &source, &target, &volumes).await?;
         self.prepare_array_group(group, &new, &source, &target, &volumes).await?;
         let policy = ReplicationPolicy {
             array_urls: BTreeMap::from([
@@ -80,7 +81,7 @@ impl Core {
         for member in &fresh {
             version = self.store.update_member(member, version).await.map_err(errors::store)?;
         }
-        self.mark_replicating(project, id).await?;
+        self.mark_replicating(project, group).await?;
         // The document first: the peer keeps tokens only of groups that it knows.
         self.push_soon(id).await;
         self.hand_tokens_over(group, [&source, &target]).await;
@@ -186,9 +187,14 @@ impl Core {
     }
 
     /// The schedule runs from here on.
-    async fn mark_replicating(&self, project: &ProjectId, id: GroupId) -> Result<(), Refusal> {
-        let mut group =
-            self.store.group(&Scope::Project(project.clone()), id).await.map_err(errors::store)?;
+    async fn mark_replicating(
+        &self,
+        project: &ProjectId,
+        placed: &ProtectionGroup,
+    ) -> Result<(), Refusal> {
+        let scope = Scope::Project(project.clone());
+        let mut group = self.store.group(&scope, placed.id).await.map_err(errors::store)?;
+        group.array_group.clone_from(&placed.array_group);
         group.replication_status = ReplicationStatus::Replicating;
         let version = group.version;
         self.store.update_group(&group, version).await.map_err(errors::store)?;
@@ -260,7 +266,7 @@ impl Core {
     }
 }
 
-fn check(group: &ProtectionGroup, new: &NewPolicy) -> Result<(), Refusal> {
+fn check(new: &NewPolicy) -> Result<(), Refusal> {
     let bad = |message: String| Err(Refusal::new(Code::RequestInvalidValue, message));
     if new.replication_interval < INTERVAL_FLOOR_SEC {
         return bad(format!(
@@ -273,21 +279,55 @@ fn check(group: &ProtectionGroup, new: &NewPolicy) -> Result<(), Refusal> {
     if new.primary_fa_url == new.secondary_fa_url {
         return bad("secondary_fa_url: must be another array than primary_fa_url".into());
     }
-    if group.replication_type == ReplicationType::Sync {
-        return bad(
-            "replication_type sync is not supported by this release; create the group with async"
-                .into(),
-        );
-    }
     Ok(())
 }
 
-async fn check_link(source: &Side, target: &Side) -> Result<(), Refusal> {
+/// The group with the name that the arrays know its protection group by: a synchronous one is beside its volumes.
+async fn place(
+    group: &ProtectionGroup,
+    source: &Side,
+    target: &Side,
+    volumes: &[String],
+) -> Result<ProtectionGroup, Refusal> {
+    let mut group = group.clone();
+    if group.is_synchronous() {
+        let own = group.own_array_group_name();
+        let found = source.array.sync_group(&own, &target.info.name, volumes).await;
+        let found = found.map_err(|error| {
+            Refusal::new(
+                Code::ReplicationNotReady,
+                format!(
+                    "The group replicates synchronously, and array {} has no place for that: {error}",
+                    source.info.name
+                ),
+            )
+        })?;
+        if found.copies.iter().all(|copy| copy.array != target.info.name) {
+            return Err(Refusal::new(
+                Code::ReplicationNotReady,
+                format!("{} is not at array {}", found.container, target.info.name),
+            ));
+        }
+        group.array_group = Some(found.name);
+    }
+    Ok(group)
+}
+
+async fn check_link(group: &ProtectionGroup, source: &Side, target: &Side) -> Result<(), Refusal> {
     let links =
         source.array.links().await.map_err(|e| {
             Refusal::new(Code::ArrayError, format!("array {}: {e}", source.info.name))
         })?;
     match links.iter().find(|l| l.remote == target.info.name) {
+        Some(link) if link.is_usable() && group.is_synchronous() && !link.sync_replication => {
+            Err(Refusal::new(
+                Code::ReplicationNotReady,
+                format!(
+                    "The replication link {} -> {} carries asynchronous replication only; the group wants sync",
+                    source.info.name, target.info.name
+                ),
+            ))
+        }
         Some(link) if link.is_usable() => Ok(()),
         Some(link) => Err(Refusal::new(
             Code::ReplicationNotReady,

@@ -15,6 +15,9 @@ pub enum Scenario {
     Failback,
     /// There and back twice, with an inventory of what is left.
     Roundtrip,
+    /// Volumes that are on both arrays at once (ActiveCluster): drill, failover without loss, protected again by a retype,
+    /// and the way back.
+    SyncReplication,
     /// A forced failover of which one server cannot be built at site B, and its completion.
     Partial,
     /// The two sites cannot talk: in quiet, and in the middle of a planned failover. Afterwards there is one primary.

@@ -42,7 +42,10 @@ pub async fn protect(stage: &Stage, servers: &[AppServer]) -> anyhow::Result<Pro
     ];
     let (tenant, project) = stage.tenant(0).await?;
     let groups = format!("{api}/v1/{project}/protection-groups");
-    let group = json!({"protection_group": {"name": "prod-web-app", "description": "the demo's application"}});
+    let kind = if stage.synchronous { "sync" } else { "async" };
+    let group = json!({"protection_group": {
+        "name": "prod-web-app", "description": "the demo's application", "replication_type": kind,
+    }});
     let group_id = text(
         &tenant.post(&groups, &group).await.context("protection group")?,
         "/protection_group/id",

@@ -121,6 +121,8 @@ fn stage_options(options: &DemoOptions, state_dir: PathBuf) -> StageOptions {
         documented_port: true,
         protectors: true,
         engine: EngineConfig::default(),
+        synchronous: options.scenario == crate::options::Scenario::SyncReplication,
+        drivers: Vec::new(),
         room_for: (options.servers, options.volumes_per_server.unwrap_or(2)),
     }
 }

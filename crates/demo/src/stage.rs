@@ -4,7 +4,8 @@ use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use protector_server::{
-    Config, Protector, Roles, config::KeystoneConfig, hooks::CrashAt, listen::Listening,
+    ArrayDriver, Config, Protector, Roles, config::KeystoneConfig, hooks::CrashAt,
+    listen::Listening,
 };
 use protector_sim::{
     cloud::{Profile, neutron::NetworkSeed, nova::FlavorSeed},
@@ -48,6 +49,10 @@ pub struct StageOptions {
     pub protectors: bool,
     /// The engine's knobs.
     pub engine: protector_server::EngineConfig,
+    /// The application's volumes replicate synchronously: both arrays share Cinder's pod.
+    pub synchronous: bool,
+    /// Drivers of arrays that are no FlashArrays, for both Protectors.
+    pub drivers: Vec<Arc<dyn ArrayDriver>>,
     /// Quota of the tenant's project: large enough for so many servers with so many volumes.
     pub room_for: (u32, u32),
 }
@@ -80,6 +85,9 @@ pub struct Stage {
     pub served: Served,
     /// Site A, site B.
     pub sites: Vec<StageSite>,
+    /// The application's volumes replicate synchronously.
+    pub synchronous: bool,
+    drivers: Vec<Arc<dyn ArrayDriver>>,
     /// Their time.
     pub clock: Arc<dyn Clock>,
     /// Without a token.
@@ -114,7 +122,7 @@ impl Stage {
     pub async fn start_with(options: StageOptions, roles: [Roles; 2]) -> anyhow::Result<Self> {
         let world_config = world_config(&options);
         let world = Arc::new(World::new(world_config));
-        furnish(&world, &options);
+        furnish(&world, &options)?;
         let serve = ServeOptions { ip: Ipv4Addr::LOCALHOST.into(), ..ServeOptions::default() };
         let served = world.serve(serve).await.context("the simulated sites")?;
         let rest = Rest::new(Some(&served.ca_pem))?;
@@ -122,6 +130,8 @@ impl Stage {
             world,
             served,
             sites: Vec::new(),
+            synchronous: options.synchronous,
+            drivers: options.drivers.clone(),
             clock: options.clock.clone(),
             rest,
             protectors: Vec::new(),
@@ -138,6 +148,11 @@ impl Stage {
             stage.sites.push(site);
         }
         Ok(stage)
+    }
+
+    /// Name of the type of the application's volumes, at both sites.
+    pub fn volume_type(&self) -> &'static str {
+        if self.synchronous { "replicated-sync" } else { "replicated" }
     }
 
     fn describe(&self, at: usize, options: &StageOptions, listening: &Listening) -> StageSite {
@@ -204,7 +219,8 @@ impl Stage {
         listening: Listening,
     ) -> anyhow::Result<RunningProtector> {
         let hook = Arc::new(CrashAt::from_env());
-        let protector = Protector::assemble(site.config.clone(), self.clock.clone(), hook)
+        let (config, drivers) = (site.config.clone(), self.drivers.clone());
+        let protector = Protector::assemble_with(config, self.clock.clone(), hook, drivers)
             .await
             .with_context(|| format!("Protector of {}", site.name))?;
         let shutdown = CancellationToken::new();
@@ -309,7 +325,7 @@ fn world_config(options: &StageOptions) -> WorldConfig {
 }
 
 /// Flavors and quotas, as an operator would have set them.
-fn furnish(world: &World, options: &StageOptions) {
+fn furnish(world: &World, options: &StageOptions) -> anyhow::Result<()> {
     let (servers, volumes) = options.room_for;
     for (at, flavor) in FLAVORS.iter().enumerate() {
         let cloud = world.cloud(at);
@@ -329,6 +345,14 @@ fn furnish(world: &World, options: &StageOptions) {
             u64::from(servers) * u64::from(volumes),
         );
     }
+    if options.synchronous {
+        for at in 0..FLAVORS.len() {
+            let partner = world.sites()[1 - at].array.name();
+            let made = world.cloud(at).set_sync_target(&partner);
+            made.map_err(|why| anyhow::anyhow!("Cinder's pod towards {partner}: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// The Cinder policy that we recommend: a dedicated role, held by our service user on mapped projects.

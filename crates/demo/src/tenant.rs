@@ -121,7 +121,7 @@ fn make_volumes(
             let seed = VolumeSeed {
                 name: format!("{}-{name}", shape.name_of(index)),
                 size: if v == 0 { 20 } else { 10 },
-                volume_type: Some("replicated".into()),
+                volume_type: Some(stage.volume_type().into()),
                 project_id: project.to_owned(),
                 user_id: user.to_owned(),
                 bootable: v == 0,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     encode::{Query, chunks},
+    pod::pod_of,
     rest::{Rest, gone},
     wire::{GroupWire, MemberWire, RetentionWire},
 };
@@ -20,10 +21,11 @@ const GROUPS: &str = "/protection-groups";
 const MEMBERS: &str = "/protection-groups/volumes";
 const TARGETS: &str = "/protection-groups/targets";
 
-/// The name under which a target array lists a group: `array:group`, and `pod:group` for a pod's.
+/// The name under which a target array lists a group: `array:group`. A pod's group is on both arrays itself: ours in a pod
+/// are never replicated on (that would be `pod:group`).
 pub(crate) fn name_at_target(source_array: &str, group: &str) -> String {
-    match group.split_once("::") {
-        Some((pod, group)) => format!("{pod}:{group}"),
+    match pod_of(group) {
+        Some(_) => group.to_owned(),
         None => format!("{source_array}:{group}"),
     }
 }
@@ -31,12 +33,19 @@ pub(crate) fn name_at_target(source_array: &str, group: &str) -> String {
 impl Rest {
     pub(crate) async fn group(&self, name: &str) -> PortResult<ArrayGroup> {
         let group = self.live_group(name).await?;
-        let targets = self.targets(name).await?;
+        let targets = match pod_of(name) {
+            Some(pod) => self.pod_targets(pod).await?,
+            None => self.targets(name).await?,
+        };
+        let schedule = match pod_of(name) {
+            Some(_) => &group.snapshot_schedule,
+            None => &group.replication_schedule,
+        };
         Ok(ArrayGroup {
             volumes: self.members(name).await?,
             targets,
-            schedule_enabled: group.replication_schedule.enabled,
-            interval_sec: group.replication_schedule.frequency / 1000,
+            schedule_enabled: schedule.enabled,
+            interval_sec: schedule.frequency / 1000,
             name: group.name,
         })
     }
@@ -83,17 +92,33 @@ impl Rest {
             days: spec.retention.days.into(),
         };
         let frequency = spec.interval_sec.saturating_mul(1000);
+        // In a pod there is nothing to send: its schedule takes the points, and what it takes is at both arrays.
+        let synchronous = pod_of(&spec.name).is_some();
+        let (kept, schedule, had, keeps) = match synchronous {
+            true => (
+                "source_retention",
+                "snapshot_schedule",
+                group.snapshot_schedule,
+                group.source_retention,
+            ),
+            false => (
+                "target_retention",
+                "replication_schedule",
+                group.replication_schedule,
+                group.target_retention,
+            ),
+        };
         let mut change = Map::new();
-        if group.target_retention != retention {
-            change.insert("target_retention".into(), json!(retention));
+        if keeps != retention {
+            change.insert(kept.into(), json!(retention));
         }
-        if group.replication_schedule.frequency != frequency {
-            change.insert("replication_schedule".into(), json!({"frequency": frequency}));
+        if had.frequency != frequency {
+            change.insert(schedule.into(), json!({"frequency": frequency}));
         }
         if !change.is_empty() {
             self.patch_group(&spec.name, &change.into()).await?;
         }
-        self.ensure_target(&spec.name, &spec.target).await
+        if synchronous { Ok(()) } else { self.ensure_target(&spec.name, &spec.target).await }
     }
 
     async fn make_group(&self, name: &str) -> PortResult<GroupWire> {
@@ -141,6 +166,10 @@ impl Rest {
         group: &str,
         allowed: bool,
     ) -> PortResult<()> {
+        if pod_of(group).is_some() {
+            // One group on both arrays: neither asks the other.
+            return Ok(());
+        }
         let name = name_at_target(source_array, group);
         if self.is_allowed(&name).await? == Some(allowed) {
             return Ok(());
@@ -168,7 +197,11 @@ impl Rest {
     }
 
     pub(crate) async fn set_group_schedule(&self, group: &str, enabled: bool) -> PortResult<()> {
-        self.patch_group(group, &json!({"replication_schedule": {"enabled": enabled}})).await
+        let schedule = match pod_of(group) {
+            Some(_) => "snapshot_schedule",
+            None => "replication_schedule",
+        };
+        self.patch_group(group, &json!({schedule: {"enabled": enabled}})).await
     }
 
     pub(crate) async fn add_to_group(&self, group: &str, volumes: &[String]) -> PortResult<()> {
@@ -269,6 +302,6 @@ mod tests {
     #[test]
     fn a_group_has_its_source_in_its_name_at_the_target() {
         assert_eq!(name_at_target("fa-a", "protector-1"), "fa-a:protector-1");
-        assert_eq!(name_at_target("fa-a", "cinder-pod::protector-1"), "cinder-pod:protector-1");
+        assert_eq!(name_at_target("fa-a", "cinder-pod::protector-1"), "cinder-pod::protector-1");
     }
 }

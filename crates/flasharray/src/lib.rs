@@ -6,6 +6,7 @@
 mod encode;
 mod error;
 mod group;
+mod pod;
 mod point;
 mod rest;
 mod safety;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use protector_http::Client;
 use protector_ports::{
     ArrayConnection, ArrayGroup, ArrayGroupSpec, ArrayInfo, ArrayLink, ArrayVolume, DestroyPermit,
-    PortResult, RecoveryPoint, ReplicationArray, VolumeKey,
+    PortResult, RecoveryPoint, ReplicationArray, SyncGroup, VolumeKey,
 };
 use protector_types::Secret;
 
@@ -58,6 +59,15 @@ impl ReplicationArray for FlashArray {
 
     async fn links(&self) -> PortResult<Vec<ArrayLink>> {
         self.rest.links().await
+    }
+
+    async fn sync_group(
+        &self,
+        group: &str,
+        partner: &str,
+        volumes: &[String],
+    ) -> PortResult<SyncGroup> {
+        self.rest.sync_group(group, partner, volumes).await
     }
 
     async fn volume(&self, key: &VolumeKey) -> PortResult<ArrayVolume> {
@@ -153,6 +163,17 @@ impl ReplicationArray for FlashArray {
         permit: &DestroyPermit,
     ) -> PortResult<()> {
         self.rest.overwrite_volume(volume, snapshot, permit).await
+    }
+
+    async fn overwrite_from_point(
+        &self,
+        volume: &str,
+        point: &str,
+        source_volume: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()> {
+        let snapshot = pod::in_point(point, source_volume);
+        self.rest.overwrite_volume(volume, &snapshot, permit).await
     }
 
     async fn snapshot_group(&self, group: &str, suffix: &str) -> PortResult<()> {

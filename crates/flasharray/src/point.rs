@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::{
     encode::Query,
     group::name_at_target,
+    pod::pod_of,
     rest::Rest,
     wire::{SnapshotWire, TransferWire},
 };
@@ -20,10 +21,11 @@ const TRANSFERS: &str = "/protection-group-snapshots/transfer";
 impl Rest {
     pub(crate) async fn snapshot_group(&self, group: &str, suffix: &str) -> PortResult<()> {
         // Without apply_retention the snapshot would stay for ever on both sides.
-        let query = Query::new()
-            .names("source_names", &[group])
-            .with("replicate_now", "true")
-            .with("apply_retention", "true");
+        let mut query = Query::new().names("source_names", &[group]);
+        if pod_of(group).is_none() {
+            query = query.with("replicate_now", "true");
+        }
+        let query = query.with("apply_retention", "true");
         self.change(Method::POST, CallKind::Effect, SNAPSHOTS, &query, &json!({"suffix": suffix}))
             .await
             .map(drop)
@@ -51,7 +53,7 @@ impl Rest {
         let query = Query::new().names("names", &[&name]).live();
         let transfers = none_if_absent(self.all::<TransferWire>(TRANSFERS, query).await)?;
         let transfer = transfers.into_iter().find(|t| t.name.eq_ignore_ascii_case(&name));
-        let mut point = self.point(&snapshot, transfer.as_ref())?;
+        let mut point = self.point(&snapshot, transfer.as_ref(), &group)?;
         // What is on its way has no volumes that anyone could use.
         if is_complete(&point) {
             let held = self.held_volumes(&name, &group).await?;
@@ -79,7 +81,7 @@ impl Rest {
         let snapshots = none_if_absent(self.all::<SnapshotWire>(SNAPSHOTS, query).await)?;
         let mut points = Vec::with_capacity(snapshots.len());
         for snapshot in snapshots.iter().filter(|snapshot| !snapshot.destroyed) {
-            points.push(self.point(snapshot, transfers.get(&snapshot.name))?);
+            points.push(self.point(snapshot, transfers.get(&snapshot.name), &group)?);
         }
         // 3. Which volumes each holds: those that joined later are missing.
         if points.iter().any(is_complete) {
@@ -105,7 +107,11 @@ impl Rest {
         let mut held: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for snapshot in snapshots.iter().filter(|snapshot| !snapshot.destroyed) {
             if let Some((point, volume)) = split(&snapshot.name, group) {
-                held.entry(point.to_owned()).or_default().insert(volume.to_owned());
+                let volume = match pod_of(group) {
+                    Some(pod) => format!("{pod}::{volume}"),
+                    None => volume.to_owned(),
+                };
+                held.entry(point.to_owned()).or_default().insert(volume);
             }
         }
         Ok(held)
@@ -115,10 +121,21 @@ impl Rest {
         &self,
         snapshot: &SnapshotWire,
         transfer: Option<&TransferWire>,
+        group: &str,
     ) -> PortResult<RecoveryPoint> {
         let created = snapshot.created().ok_or_else(|| {
             self.unknown(format!("snapshot {} has no time of creation", snapshot.name))
         })?;
+        if pod_of(group).is_some() {
+            // What a pod's group takes is on both arrays as soon as it is taken.
+            return Ok(RecoveryPoint {
+                name: snapshot.name.clone(),
+                created,
+                completed: Some(created),
+                progress_milli: 1000,
+                volumes: BTreeSet::new(),
+            });
+        }
         Ok(RecoveryPoint {
             name: snapshot.name.clone(),
             created,

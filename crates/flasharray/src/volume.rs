@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     TAG_NAMESPACE,
     encode::{Query, chunks},
+    pod::in_point,
     rest::{Rest, gone},
     version::DEFAULT_PROTECTION,
     wire::{ArrayWire, ConnectionWire, Items, LinkWire, NewTag, TagWire, VolumeWire},
@@ -84,7 +85,7 @@ impl Rest {
         if self.session().await?.version >= DEFAULT_PROTECTION {
             query = query.with("with_default_protection", "false");
         }
-        let body = json!({"source": {"name": format!("{point}.{source_volume}")}});
+        let body = json!({"source": {"name": in_point(point, source_volume)}});
         match self.change(Method::POST, CallKind::Effect, "/volumes", &query, &body).await {
             Ok(answer) => match self.read::<Items<VolumeWire>>(&answer)?.items.into_iter().next() {
                 Some(volume) if !volume.serial.is_empty() => Ok(volume.into()),

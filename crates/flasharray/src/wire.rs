@@ -68,6 +68,7 @@ impl From<LinkWire> for ArrayLink {
                 wire.kind.as_str(),
                 "async-replication" | "sync-replication"
             ),
+            sync_replication: wire.kind == "sync-replication",
         }
     }
 }
@@ -154,7 +155,30 @@ pub struct GroupWire {
     #[serde(default, deserialize_with = "null_default")]
     pub replication_schedule: ScheduleWire,
     #[serde(default, deserialize_with = "null_default")]
+    pub snapshot_schedule: ScheduleWire,
+    #[serde(default, deserialize_with = "null_default")]
+    pub source_retention: RetentionWire,
+    #[serde(default, deserialize_with = "null_default")]
     pub target_retention: RetentionWire,
+}
+
+/// A pod with the state of its copies.
+#[derive(Deserialize)]
+pub struct PodWire {
+    pub name: String,
+    #[serde(default, deserialize_with = "null_default")]
+    pub destroyed: bool,
+    #[serde(default, deserialize_with = "null_default")]
+    pub arrays: Vec<PodArrayWire>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct PodArrayWire {
+    #[serde(deserialize_with = "null_default")]
+    pub name: String,
+    #[serde(deserialize_with = "null_default")]
+    pub status: String,
 }
 
 #[derive(Default, Deserialize)]

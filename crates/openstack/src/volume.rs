@@ -184,6 +184,11 @@ impl BlockStorage for Cinder {
             .await
     }
 
+    async fn retype_volume(&self, id: &str, volume_type: &str) -> PortResult<()> {
+        let body = json!({"os-retype": {"new_type": volume_type, "migration_policy": "on-demand"}});
+        self.action(id, CallKind::Effect, &body).await
+    }
+
     async fn set_bootable(&self, id: &str, bootable: bool) -> PortResult<()> {
         self.action(id, CallKind::Ensure, &json!({"os-set_bootable": {"bootable": bootable}})).await
     }

@@ -2,7 +2,9 @@
 //! reprotect use it alike.
 
 use protector_core::PlanRequest;
-use protector_ports::{ArrayGroupSpec, ArrayInfo, ArrayLink, PortResult, absent_as_none};
+use protector_ports::{
+    ArrayGroupSpec, ArrayInfo, ArrayLink, PortError, PortResult, absent_as_none,
+};
 use protector_types::{Code, OperationId, SiteId};
 use protector_workflow::OnFailure;
 
@@ -28,6 +30,8 @@ pub struct Direction {
     pub source_array: String,
     /// The other array.
     pub target: ArrayPlace,
+    /// Where its points are taken: at the source, or, where both hold the same at any moment, at the target.
+    pub taken_at: ArrayPlace,
     /// The array's protection group, with its target.
     pub spec: ArrayGroupSpec,
     /// Array volumes at the source.
@@ -70,6 +74,7 @@ impl Direction {
         Self {
             source: ArrayPlace { group: group.id, site },
             source_array: from.name.clone(),
+            taken_at: taken_at(request, site),
             target: ArrayPlace { group: group.id, site: group.other_site(site) },
             spec: ArrayGroupSpec {
                 name: group.array_group_name(),
@@ -115,7 +120,7 @@ impl Direction {
     /// A group snapshot, sent at once and waited for.
     pub fn ship(&self, sketch: &mut Sketch, ship: Ship<'_>, after: Vec<String>) {
         let input = steps::snapshot_group::Input {
-            array: self.source,
+            array: self.taken_at,
             array_group: self.spec.name.clone(),
             suffix: ship.suffix.to_owned(),
         };
@@ -198,6 +203,76 @@ pub fn check_link(from: &ArrayInfo, links: &[ArrayLink], to: &ArrayInfo, reasons
             from.name, link.remote, link.status
         )),
         Some(_) => {}
+    }
+}
+
+/// The array where a point of a group that runs at `site` is taken: that of the site, or, if the group replicates
+/// synchronously, the other one, where the point is needed.
+pub fn taken_at(request: &PlanRequest, site: SiteId) -> ArrayPlace {
+    let group = &request.group;
+    let at = if group.is_synchronous() { group.other_site(site) } else { site };
+    ArrayPlace { group: group.id, site: at }
+}
+
+/// How the copy of a synchronous group at the array that is moved to is. By that array's own account: the one that is left
+/// may know nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mirror {
+    /// The group replicates asynchronously.
+    None,
+    /// It has every write.
+    Online,
+    /// It cannot be used, in words.
+    Unusable(String),
+}
+
+/// Asks the array at `to` for its copy of the volumes, which the partner array holds too.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn mirror(
+    deps: &Deps,
+    request: &PlanRequest,
+    to: SiteId,
+    volumes: &[String],
+) -> PortResult<Mirror> {
+    let group = &request.group;
+    if !group.is_synchronous() {
+        return Ok(Mirror::None);
+    }
+    let array = ArrayPlace { group: group.id, site: to }.array(deps).await?;
+    let partner = request.policy.array_names.get(&group.other_site(to));
+    let partner = partner.map(String::as_str).unwrap_or_default();
+    let own = array.identify().await?.name;
+    match array.sync_group(&group.own_array_group_name(), partner, volumes).await {
+        Ok(found) => Ok(match found.why_unusable(&own) {
+            None if group.array_group.as_ref().is_some_and(|name| *name != found.name) => {
+                Mirror::Unusable(format!(
+                    "the volumes are in {}, the group's protection group is {}; set the policy again",
+                    found.container,
+                    group.array_group_name()
+                ))
+            }
+            None => Mirror::Online,
+            Some(why) => Mirror::Unusable(format!(
+                "{} {why}: its copy there cannot be used; see to the arrays' connection and the mediator, and try again \
+                 when it is online",
+                found.container
+            )),
+        }),
+        Err(error @ (PortError::Invalid { .. } | PortError::Absent { .. })) => {
+            Ok(Mirror::Unusable(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Mirror {
+    /// A reason against a plan, unless the copy can be used.
+    pub fn check(&self, reasons: &mut Reasons) {
+        if let Self::Unusable(why) = self {
+            reasons.add(Code::ReplicationNotReady, None, why);
+        }
     }
 }
 

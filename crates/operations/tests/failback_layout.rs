@@ -88,6 +88,7 @@ fn request(members: &[(&str, u32)]) -> PlanRequest {
         kept: Vec::new(),
         created_at: DateTime::UNIX_EPOCH,
         updated_at: DateTime::UNIX_EPOCH,
+        array_group: None,
     };
     PlanRequest {
         operation_id: OperationId::generate(),

@@ -118,6 +118,7 @@ fn ready<'a>(request: &'a PlanRequest, left_out: &[usize], recalled: Option<Valu
         cinder_host: "h@b#p".into(),
         volume_type: "t".into(),
         source_array: "array-a".into(),
+        mirrored: false,
         source_answers: false,
         remains: None,
         makes_room: Vec::new(),

@@ -1,11 +1,11 @@
 //! A replicating array, in words that fit more than one vendor. The shipped client has no eradicate.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 pub use protector_types::ArrayConnection;
-use protector_types::Retention;
+use protector_types::{Retention, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::{DestroyPermit, PortResult};
@@ -30,6 +30,9 @@ pub struct ArrayLink {
     pub status: String,
     /// Carries asynchronous replication.
     pub async_replication: bool,
+    /// Carries synchronous replication.
+    #[serde(default)]
+    pub sync_replication: bool,
 }
 
 impl ArrayLink {
@@ -65,6 +68,39 @@ pub enum VolumeKey {
     Serial(String),
 }
 
+/// Where the volumes of a synchronous group are, and how each array's copy of them is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncGroup {
+    /// What the arrays call the protection group of these volumes, the same at both.
+    pub name: String,
+    /// What holds the volumes, for messages.
+    pub container: String,
+    /// Array name and state of each copy.
+    pub copies: Vec<SyncCopy>,
+}
+
+/// One array's copy of synchronously replicated volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncCopy {
+    /// Which array.
+    pub array: String,
+    /// It holds every acknowledged write and can be written.
+    pub online: bool,
+    /// In the array's words.
+    pub status: String,
+}
+
+impl SyncGroup {
+    /// The state of the copy on one array, in the array's words; `None` when it is online.
+    pub fn why_unusable(&self, array: &str) -> Option<String> {
+        match self.copies.iter().find(|copy| copy.array.eq_ignore_ascii_case(array)) {
+            Some(copy) if copy.online => None,
+            Some(copy) => Some(format!("is {} at array {array}", copy.status)),
+            None => Some(format!("is not at array {array}")),
+        }
+    }
+}
+
 /// The array's protection group of a PG.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArrayGroupSpec {
@@ -96,7 +132,7 @@ pub struct ArrayGroup {
 /// A group snapshot as the target array lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPoint {
-    /// Full name on the target: `src:group.suffix`.
+    /// Full name on the target, in the array's own form (a FlashArray's: `src:group.suffix`).
     pub name: String,
     /// Source time: the RPO's timestamp.
     pub created: DateTime<Utc>,
@@ -117,13 +153,38 @@ impl RecoveryPoint {
     }
 }
 
+/// Opens arrays of one vendor.
+pub trait ArrayDriver: Send + Sync {
+    /// The array at an address that a policy names, with its token; `None`: the address is not of this kind. Nobody is
+    /// called. Called once per address and token: what it gives holds the session.
+    fn open(&self, url: &str, token: &Secret) -> Option<Arc<dyn ReplicationArray>>;
+}
+
 /// One array, with the token of one policy.
+///
+/// Names that Protector gives (of clones, of our group, `volume.suffix` of a snapshot) are its handles: an array with other
+/// rules for names keeps its own beside them. Names that the array gives (of points, of groups from `sync_group`, of
+/// volumes) are the array's: nobody takes them apart or puts them together.
 #[async_trait]
 pub trait ReplicationArray: Send + Sync {
     /// Read; proves address and token.
     async fn identify(&self) -> PortResult<ArrayInfo>;
     /// Read.
     async fn links(&self) -> PortResult<Vec<ArrayLink>>;
+    /// Read; where volumes are that are written to this array and `partner` at once: the place of these volumes, or, if
+    /// none are named, the one place that there is. `group`: what our protection group would be called by itself.
+    ///
+    /// A synchronous group is used under the name that this gives, and then `ensure_group` makes one without a target,
+    /// `snapshot_group` takes a point that is complete on both arrays at once, and `allow_group` has nothing to allow.
+    /// Its `targets` are the arrays of both copies, allowed where the copy is online.
+    ///
+    /// Invalid, in words, if the volumes are not in one such place, or if this kind of array has none.
+    async fn sync_group(
+        &self,
+        group: &str,
+        partner: &str,
+        volumes: &[String],
+    ) -> PortResult<SyncGroup>;
     /// Read; Absent if it is not there. Destroyed ones count as not there.
     async fn volume(&self, key: &VolumeKey) -> PortResult<ArrayVolume>;
     /// Read; several by name in few calls; those that are not there are left out.
@@ -180,6 +241,15 @@ pub trait ReplicationArray: Send + Sync {
         &self,
         volume: &str,
         snapshot: &str,
+        permit: &DestroyPermit,
+    ) -> PortResult<()>;
+    /// Destroy of what the volume holds, as [`ReplicationArray::overwrite_volume`]: its content becomes that of one volume
+    /// of a point.
+    async fn overwrite_from_point(
+        &self,
+        volume: &str,
+        point: &str,
+        source_volume: &str,
         permit: &DestroyPermit,
     ) -> PortResult<()>;
     /// Create: a group snapshot, sent at once, under retention. Conflict if the suffix is taken.

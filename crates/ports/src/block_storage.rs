@@ -130,6 +130,10 @@ pub trait BlockStorage: Send + Sync {
         id: &str,
         metadata: &BTreeMap<String, String>,
     ) -> PortResult<()>;
+    /// Create, asynchronous: the type changes, and if the driver cannot do that in place Cinder copies to a new array
+    /// volume, which takes the old one's place (name and serial on the array change). `retyping` meanwhile; a retype that
+    /// failed leaves the type as it was.
+    async fn retype_volume(&self, id: &str, volume_type: &str) -> PortResult<()>;
     /// Ensure.
     async fn set_bootable(&self, id: &str, bootable: bool) -> PortResult<()>;
     /// Read; all types with extra specs where visible.

@@ -12,7 +12,7 @@ use protector_engine::{
 };
 use protector_operations::{Deps, GroupPush, OperationsPlanner};
 use protector_policy::PolicyFile;
-use protector_ports::{Fabric, PortError, PortResult};
+use protector_ports::{ArrayDriver, Fabric, PortError, PortResult};
 use protector_secrets::KeyRepository;
 use protector_store::Store;
 use protector_types::{Clock, GroupId};
@@ -69,6 +69,19 @@ impl Protector {
         clock: Arc<dyn Clock>,
         hook: Arc<dyn FaultHook>,
     ) -> anyhow::Result<Self> {
+        Self::assemble_with(config, clock, hook, Vec::new()).await
+    }
+
+    /// The same with drivers for arrays that are no FlashArrays; each is asked in turn whether an address is its own.
+    ///
+    /// # Errors
+    /// As [`Protector::assemble`].
+    pub async fn assemble_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        hook: Arc<dyn FaultHook>,
+        drivers: Vec<Arc<dyn ArrayDriver>>,
+    ) -> anyhow::Result<Self> {
         let keys = KeyRepository::open_or_create(&config.key_directory)
             .context("[secrets] key_directory")?;
         let store = Store::connect(&config.database, Arc::new(keys), clock.clone())
@@ -78,7 +91,7 @@ impl Protector {
         let policy = PolicyFile::open(&config.policy_file, clock.clone())
             .context("[oslo_policy] policy_file")?;
         let fabric: Arc<dyn Fabric> =
-            Arc::new(Wiring::new(&config, store.clone(), clock.clone(), hook.clone())?);
+            Arc::new(Wiring::new(&config, store.clone(), clock.clone(), hook.clone(), drivers)?);
         let push = Arc::new(LatePush::default());
         let deps = Deps::new(fabric.clone(), push.clone());
         let planner = Arc::new(OperationsPlanner::new(deps.clone()));

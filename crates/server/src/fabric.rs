@@ -12,7 +12,9 @@ use protector_http::{Client, ServiceOptions, SocketTransport, TlsOptions, Transp
 use protector_openstack::{
     AuthMethod, Credentials, OpenStackCloud, Scope as SessionScope, Session, Site as Entrance,
 };
-use protector_ports::{Cloud, Fabric, Identity, PeerSite, PortError, PortResult, ReplicationArray};
+use protector_ports::{
+    ArrayDriver, Cloud, Fabric, Identity, PeerSite, PortError, PortResult, ReplicationArray,
+};
 use protector_store::{Scope, Store, StoreError};
 use protector_types::{
     Clock, Delegation, DelegationState, GroupId, ProjectId, Secret, Site, SiteId,
@@ -43,10 +45,14 @@ pub struct Wiring {
     array_client: Client,
     sites: Mutex<HashMap<SiteId, Arc<Connected>>>,
     connecting: tokio::sync::Mutex<()>,
-    arrays: Mutex<HashMap<(String, [u8; 32]), FlashArray>>,
-    array_of: Cache<(GroupId, SiteId), FlashArray>,
+    drivers: Vec<Arc<dyn ArrayDriver>>,
+    arrays: Mutex<HashMap<(String, [u8; 32]), Opened>>,
+    array_of: Cache<(GroupId, SiteId), Opened>,
     trust_of: Cache<(SiteId, ProjectId, String), Option<(Delegation, Secret)>>,
 }
+
+/// An array with its session.
+type Opened = Arc<dyn ReplicationArray>;
 
 /// A site with its sessions and, if it is not ours, the way to its Protector.
 struct Connected {
@@ -56,7 +62,7 @@ struct Connected {
 }
 
 impl Wiring {
-    /// Nobody is called.
+    /// Nobody is called. An array whose address none of `drivers` knows is a FlashArray.
     ///
     /// # Errors
     /// When the arrays' certificates cannot be read.
@@ -65,6 +71,7 @@ impl Wiring {
         store: Store,
         clock: Arc<dyn Clock>,
         hook: Arc<dyn protector_workflow::FaultHook>,
+        drivers: Vec<Arc<dyn ArrayDriver>>,
     ) -> anyhow::Result<Self> {
         let tls = TlsOptions { ca_pem: config.array_ca.clone(), insecure: config.array_insecure };
         let array_client = client(&tls, &clock, &hook)
@@ -77,6 +84,7 @@ impl Wiring {
             array_client,
             sites: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            drivers,
             arrays: Mutex::default(),
             array_of: Cache::builder().max_capacity(BOOKS_SIZE).time_to_live(BOOKS_AGE).build(),
             trust_of: Cache::builder().max_capacity(BOOKS_SIZE).time_to_live(BOOKS_AGE).build(),
@@ -217,7 +225,7 @@ impl Wiring {
 
 impl Wiring {
     /// The array that a group's policy names at a site, with the token stored here.
-    async fn array_in_books(&self, group: GroupId, site: SiteId) -> PortResult<FlashArray> {
+    async fn array_in_books(&self, group: GroupId, site: SiteId) -> PortResult<Opened> {
         let service = || "our database".to_owned();
         let policy = self.store.policy(&Scope::System, group).await.map_err(own)?;
         let url = policy.and_then(|p| p.array_urls.get(&site).cloned()).ok_or_else(|| {
@@ -236,12 +244,15 @@ impl Wiring {
     }
 
     /// One client an array and token, with its session.
-    fn array_with(&self, url: &str, token: &Secret) -> FlashArray {
+    fn array_with(&self, url: &str, token: &Secret) -> Opened {
         let key = (url.to_owned(), Sha256::digest(token.expose()).into());
         let mut arrays = self.arrays.lock();
-        let array = arrays
-            .entry(key)
-            .or_insert_with(|| FlashArray::new(&self.array_client, "array", url, token.clone()));
+        let array = arrays.entry(key).or_insert_with(|| {
+            let other = self.drivers.iter().find_map(|driver| driver.open(url, token));
+            other.unwrap_or_else(|| {
+                Arc::new(FlashArray::new(&self.array_client, "array", url, token.clone()))
+            })
+        });
         array.clone()
     }
 }
@@ -372,11 +383,11 @@ impl Fabric for Wiring {
     async fn array(&self, group: GroupId, site: SiteId) -> PortResult<Arc<dyn ReplicationArray>> {
         let read = self.array_in_books(group, site);
         let array = self.array_of.try_get_with((group, site), read).await;
-        Ok(Arc::new(array.map_err(|error| PortError::clone(&error))?))
+        array.map_err(|error| PortError::clone(&error))
     }
 
     async fn array_at(&self, url: &str, token: &Secret) -> PortResult<Arc<dyn ReplicationArray>> {
-        Ok(Arc::new(self.array_with(url, token)))
+        Ok(self.array_with(url, token))
     }
 
     async fn peer(&self, site: SiteId) -> PortResult<Arc<dyn PeerSite>> {

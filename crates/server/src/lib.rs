@@ -14,6 +14,7 @@ pub use hooks::test_clock;
 pub use protector_engine::{EngineConfig, sweep::Sweep};
 
 pub use protector_http::install_crypto_provider;
+pub use protector_ports::ArrayDriver;
 pub use protector_workflow::{ScaledClock, SystemClock};
 
 /// The OpenAPI document.

@@ -330,6 +330,8 @@ pub struct ServedSite {
     pub array: Server,
     /// The array's, over plain HTTP, if wished.
     pub array_plain: Option<Server>,
+    /// The array itself.
+    storage: Array,
 }
 
 impl ServedSite {
@@ -343,6 +345,7 @@ impl ServedSite {
         for server in self.all() {
             server.kill().await;
         }
+        self.storage.set_lost(true);
     }
 
     /// Stops the whole site gracefully.
@@ -354,6 +357,7 @@ impl ServedSite {
 
     /// The site comes back on the same ports.
     pub async fn restart(&self) -> std::io::Result<()> {
+        self.storage.set_lost(false);
         for server in self.all() {
             server.restart().await?;
         }
@@ -435,5 +439,5 @@ async fn serve_site(
     } else {
         None
     };
-    Ok(ServedSite { cloud, array, array_plain })
+    Ok(ServedSite { cloud, array, array_plain, storage: site.array.clone() })
 }

@@ -91,6 +91,8 @@ impl TwoSites {
             documented_port: false,
             protectors: true,
             engine: EngineConfig::default(),
+            synchronous: false,
+            drivers: Vec::new(),
             room_for: (SERVERS as u32, 2),
         };
         let stage = Stage::start_with(options, [roles; 2]).await?;

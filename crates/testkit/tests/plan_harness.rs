@@ -102,6 +102,8 @@ entries! {
     failback_beside_an_original: "failback beside an original that cannot be used",
     sync: "sync",
     reprotect: "reprotect",
+    planned_failover_of_a_synchronous_group: "planned failover of a synchronous group",
+    sync_of_a_synchronous_group: "sync of a synchronous group that has failed over",
 }
 
 #[test]

@@ -99,12 +99,26 @@ pub struct ProtectionGroup {
     pub created_at: DateTime<Utc>,
     /// When its metadata last changed.
     pub updated_at: DateTime<Utc>,
+    /// What the arrays call its protection group, where that is more than its own name (synchronous replication: inside
+    /// the pod of the volumes). Found when the policy is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array_group: Option<String>,
 }
 
 impl ProtectionGroup {
     /// The array's protection group of this group: owned by Protector (1-product.md section 5).
     pub fn array_group_name(&self) -> String {
+        self.array_group.clone().unwrap_or_else(|| self.own_array_group_name())
+    }
+
+    /// The same without the place that a synchronous one is in.
+    pub fn own_array_group_name(&self) -> String {
         format!("protector-{}", self.id)
+    }
+
+    /// True if every write is at both arrays before it is acknowledged.
+    pub fn is_synchronous(&self) -> bool {
+        self.replication_type == ReplicationType::Sync
     }
 
     /// The site that is not `site`.

@@ -53,6 +53,19 @@ pub enum DomainEffect {
         /// New servers and volumes, at the current primary.
         placements: Vec<NewPlacement>,
     },
+    /// A volume got another place on the array of its site (it was retyped); nothing else of the member changes.
+    Replaced {
+        /// The group.
+        group_id: GroupId,
+        /// Where.
+        site_id: SiteId,
+        /// Whose.
+        member_id: MemberId,
+        /// Which of its volumes, by position.
+        position: u32,
+        /// What it is now.
+        placement: VolumePlacement,
+    },
     /// Members have nothing at this site any more.
     Displaced {
         /// The group.
@@ -128,6 +141,7 @@ impl DomainEffect {
             Self::SwapPrimary { group_id, .. }
             | Self::MovePrimary { group_id, .. }
             | Self::Arrived { group_id, .. }
+            | Self::Replaced { group_id, .. }
             | Self::Displaced { group_id, .. }
             | Self::Fenced { group_id, .. }
             | Self::Unfenced { group_id, .. }

@@ -108,6 +108,7 @@ pub fn group() -> ProtectionGroup {
         kept: Vec::new(),
         created_at: start(),
         updated_at: start(),
+        array_group: None,
     }
 }
 

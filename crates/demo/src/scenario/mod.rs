@@ -10,6 +10,7 @@ mod partition;
 mod planned;
 mod restored_backup;
 mod returning_site;
+mod sync_replication;
 mod truth;
 mod unplanned;
 
@@ -40,6 +41,7 @@ impl Scenario {
             Self::Drill => "drill",
             Self::Failback => "failback",
             Self::Roundtrip => "roundtrip",
+            Self::SyncReplication => "sync-replication",
             Self::Partial => "partial",
             Self::Partition => "partition",
             Self::ReturningSite => "returning-site",
@@ -73,6 +75,7 @@ pub async fn run(play: &mut Play<'_>) -> anyhow::Result<Value> {
         Scenario::Drill => drill::play(play).await,
         Scenario::Failback => failback::once(play).await,
         Scenario::Roundtrip => failback::twice(play).await,
+        Scenario::SyncReplication => sync_replication::play(play).await,
         Scenario::Partial => partial::play(play).await,
         Scenario::Partition => partition::play(play).await,
         Scenario::ReturningSite => returning_site::play(play).await,

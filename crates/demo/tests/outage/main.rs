@@ -10,6 +10,7 @@ mod forced;
 mod rollback;
 #[path = "../support/mod.rs"]
 mod support;
+mod synchronous;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -50,8 +50,17 @@ impl Theatre {
         Self::open_prepared(|_, _| {}).await
     }
 
+    /// The same with volumes that are on both arrays at once.
+    pub async fn open_synchronous() -> Self {
+        Self::open_as(true, |_, _| {}).await
+    }
+
     /// The same; `prepare` may touch the application before it is protected.
     pub async fn open_prepared(prepare: impl FnOnce(&Stage, &[AppServer])) -> Self {
+        Self::open_as(false, prepare).await
+    }
+
+    async fn open_as(synchronous: bool, prepare: impl FnOnce(&Stage, &[AppServer])) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(SPEED, SystemClock::new().now()));
         let stage = Stage::start(StageOptions {
@@ -64,6 +73,8 @@ impl Theatre {
             documented_port: false,
             protectors: false,
             engine: EngineConfig::default(),
+            synchronous,
+            drivers: Vec::new(),
             room_for: (3, 2),
         })
         .await

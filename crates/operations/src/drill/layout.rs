@@ -4,11 +4,15 @@ use protector_core::PlanRequest;
 use protector_workflow::Plan;
 use serde_json::Value;
 
-use super::{NAME, SUFFIX, VERSION, plan::Ready};
+use super::{
+    NAME, SUFFIX, VERSION,
+    plan::{Ready, takes_point},
+};
 use crate::{
     failover::{layout::REBUILD, stages},
     fencing,
-    rebuild::Rebuild,
+    rebuild::{Rebuild, suffix},
+    replication,
     sketch::Sketch,
     steps::{self, create_port::FROM},
 };
@@ -74,13 +78,33 @@ fn choose_point(
     mut after: Vec<String>,
 ) {
     after.push("recheck".into());
+    let array_group = request.group.array_group_name();
+    let takes = takes_point(request);
+    if takes {
+        let input = steps::snapshot_group::Input {
+            array: replication::taken_at(request, ready.places.source.site),
+            array_group: array_group.clone(),
+            suffix: suffix(request.operation_id),
+        };
+        sketch.add("snapshot", "snapshot_group", 1, after, input);
+        let input = steps::await_replication::Input {
+            array: ready.places.target_array,
+            source_array: ready.source_array.clone(),
+            array_group: array_group.clone(),
+            suffix: suffix(request.operation_id),
+            volumes: source_volumes(ready),
+        };
+        let step = sketch.add("final", "await_replication", 1, vec!["snapshot".into()], input);
+        step.deadline_sec = 600;
+        after = vec!["final".into()];
+    }
     let input = steps::choose_point::Planned {
         array: ready.places.target_array,
         source_array: ready.source_array.clone(),
-        array_group: request.group.array_group_name(),
+        array_group,
         volumes: source_volumes(ready),
         named: request.params.recovery_point.clone(),
-        final_from: None,
+        final_from: takes.then(|| "final".to_owned()),
         fences: Vec::new(),
     };
     sketch.add("point", "choose_point", 1, after, input);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protector_core::{PlanRequest, groups::is_replicated};
+use protector_core::PlanRequest;
 use protector_ports::{Server, VolumeType};
 use protector_types::{Code, GroupId, Member, Refusal, SiteId};
 use protector_workflow::Plan;
@@ -12,12 +12,13 @@ use super::{layout, record::PrimaryThen};
 use crate::{
     deps::Deps,
     facts::{self, Places, Reasons, SourceFacts, TargetFacts},
-    fencing::{self, Running},
+    fencing::Running,
     points, preview,
     rebuild::{
         ReadyMember, checks, ready_member,
         resolve::{Isolated, Mappings},
     },
+    replication,
     steps::create_port::FROM,
 };
 
@@ -82,6 +83,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         futures::join!(facts::source(deps, &places, &array_group), facts::target(deps, &places));
     let source = source.map_err(facts::cannot_look(&source_name))?;
     let target = target.map_err(facts::cannot_look(&target_name))?;
+    let volumes = replication::volumes_at(request, places.source.site);
+    let mirror = replication::mirror(deps, request, target_site, &volumes).await;
+    let mirror = mirror.map_err(facts::cannot_look(&target_name))?;
     let points = async {
         let array = places.target_array.array(deps).await?;
         array.recovery_points(&source.array.name, &array_group).await
@@ -90,13 +94,13 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
 
     let mut reasons = Reasons::default();
     let (mut not_preserved, mut warnings) = (Vec::new(), Vec::new());
-    let volumes: Vec<String> = request
-        .members
-        .iter()
-        .flat_map(|m| fencing::array_volumes(m, places.source.site))
-        .collect();
-    let point = points::choose(&points, &volumes, request.params.recovery_point.as_deref());
-    let point = point.map_err(|why| reasons.add(Code::ReplicationNotReady, None, why)).ok();
+    mirror.check(&mut reasons);
+    let point = match takes_point(request) {
+        true => None,
+        false => points::choose(&points, &volumes, request.params.recovery_point.as_deref())
+            .map_err(|why| reasons.add(Code::ReplicationNotReady, None, why))
+            .ok(),
+    };
     let (mappings, networks) = mappings(request, &places, &source, &target, &mut reasons);
     let members: Vec<_> = request
         .members
@@ -149,6 +153,11 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let mut plan = layout::lay_out(request, &ready);
     preview::attach(&mut plan, request, &target, point);
     Ok(plan)
+}
+
+/// A synchronous group's drill takes its own point: there is one at any moment.
+pub fn takes_point(request: &PlanRequest) -> bool {
+    request.group.is_synchronous() && request.params.recovery_point.is_none()
 }
 
 fn stopped(request: &PlanRequest, members: &[ReadyMember<'_>]) -> Vec<String> {
@@ -249,14 +258,10 @@ fn drill_type<'a>(
         return found;
     }
     let replicated = checks::target_type(request, site, target, reasons)?;
-    let backend = |t: &VolumeType| t.extra_specs.get("volume_backend_name").cloned();
-    let fits = |t: &&VolumeType| {
-        backend(t).is_some()
-            && backend(t) == backend(replicated)
-            && !is_replicated(t)
-            && !t.encrypted
-    };
-    let plain = target.volume_types.iter().filter(fits).min_by(|a, b| a.name.cmp(&b.name));
+    if request.group.is_synchronous() {
+        return checks::clone_type(request, site, target, reasons);
+    }
+    let plain = checks::unreplicated(replicated, target);
     if plain.is_none() {
         warnings.push(format!(
             "the target has no volume type of the same backend that is not replicated: the drill's volumes have the type \

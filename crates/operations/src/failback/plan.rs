@@ -26,7 +26,7 @@ use crate::{
         ReadyMember, checks, ready_member, resolve,
         taken::{Taken, own_ports, taken},
     },
-    replication::{self, Direction},
+    replication::{self, Direction, Mirror},
     sync_volumes::plan::well_formed,
     unfencing::Fenced,
 };
@@ -152,6 +152,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     );
     let source = source.map_err(facts::cannot_look(&names.0))?;
     let mut target = target.map_err(facts::cannot_look(&names.1))?;
+    let volumes = replication::volumes_at(request, places.source.site);
+    let mirror = replication::mirror(deps, request, target_site, &volumes).await;
+    let mirror = mirror.map_err(facts::cannot_look(&names.1))?;
     let left = left.map_err(facts::cannot_look(&names.1))?;
     let schedules = [
         source.group.as_ref().map(|group| group.schedule_enabled),
@@ -168,8 +171,18 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     if let Some(remains) = &remains {
         remains.count_as_free(&mut target);
     }
-    let looked =
-        Looked { request, retires, places, names, source, target, left, schedules, remains };
+    let looked = Looked {
+        request,
+        retires,
+        places,
+        names,
+        source,
+        target,
+        left,
+        mirror,
+        schedules,
+        remains,
+    };
     let target = looked.target.clone();
     let ready = looked.decide()?;
     let mut plan = layout::lay_out(request, &ready);
@@ -185,6 +198,7 @@ struct Looked<'a> {
     source: SourceFacts,
     target: TargetFacts,
     left: Leftovers,
+    mirror: Mirror,
     /// Of the way back and of the way forth.
     schedules: [Option<bool>; 2],
     remains: Option<Remains>,
@@ -206,6 +220,17 @@ impl<'a> Looked<'a> {
             &self.target.array,
             &mut reasons,
         );
+        if let Mirror::Unusable(why) = &self.mirror {
+            reasons.add(
+                Code::ReplicationNotReady,
+                None,
+                format!(
+                    "{why}; the volumes at {} reach the other array once they have the group's synchronous type again, \
+                     which sync_volumes or reprotect gives them",
+                    self.names.0
+                ),
+            );
+        }
         let (ran, never): (Vec<&Member>, Vec<&Member>) =
             self.request.members.iter().partition(|m| m.servers.contains_key(&here));
         if ran.is_empty() {
@@ -419,7 +444,7 @@ impl<'a> Looked<'a> {
             })
             .collect();
         checks::quota(&request, &ready, &target, reasons);
-        let volume_type = checks::target_type(&request, site, &target, reasons);
+        let volume_type = checks::clone_type(&request, site, &target, reasons);
         let host = checks::target_pool(&request, site, volume_type, &target, reasons);
         let volume_type = volume_type.map(|t| t.id.clone()).unwrap_or_default();
         (makes_room, host.unwrap_or_default(), volume_type)

@@ -10,6 +10,7 @@ use crate::{
     fencing::{self, Fencing},
     kept,
     rebuild::{Rebuild, ServerSteps, Stages, suffix},
+    replication,
     sketch::Sketch,
     steps,
 };
@@ -77,7 +78,7 @@ impl Layout<'_> {
     fn snapshot(&mut self, fences: Vec<String>) {
         let array_group = self.request.group.array_group_name();
         let input = steps::snapshot_group::Input {
-            array: self.ready.places.source_array,
+            array: replication::taken_at(self.request, self.ready.places.source.site),
             array_group: array_group.clone(),
             suffix: suffix(self.request.operation_id),
         };

@@ -14,6 +14,7 @@ use crate::{
     fencing::Running,
     kept, preview,
     rebuild::{ReadyMember, checks, ready_member, resolve},
+    replication,
 };
 
 /// What the plan was decided on; stored with it.
@@ -69,6 +70,9 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     let mut target = target.map_err(facts::cannot_look(&target_name))?;
     let remains =
         Remains::of(deps, request, &places).await.map_err(facts::cannot_look(&target_name))?;
+    let volumes = replication::volumes_at(request, places.source.site);
+    let mirror = replication::mirror(deps, request, target_site, &volumes).await;
+    let mirror = mirror.map_err(facts::cannot_look(&target_name))?;
     if let Some(remains) = &remains {
         remains.count_as_free(&mut target);
     }
@@ -101,9 +105,10 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
         remains.recall_power(&mut members);
         warnings.push(remains.warning());
     }
+    mirror.check(&mut reasons);
     check_replication(request, &source, &target, &mut reasons);
     checks::quota(request, &members, &target, &mut reasons);
-    let volume_type = checks::target_type(request, target_site, &target, &mut reasons);
+    let volume_type = checks::clone_type(request, target_site, &target, &mut reasons);
     let cinder_host = checks::target_pool(request, target_site, volume_type, &target, &mut reasons);
     reasons.into_result()?;
 
@@ -215,7 +220,9 @@ fn check_replication(
         not_ready("the array's protection group is gone; set the replication policy again".into());
         return;
     };
-    if !group.targets.iter().any(|(name, allowed)| *name == target.array.name && *allowed) {
+    let allowed = |(name, allowed): &(String, bool)| *name == target.array.name && *allowed;
+    // Whether a synchronous one is there, the target has said itself.
+    if !request.group.is_synchronous() && !group.targets.iter().any(allowed) {
         not_ready(format!(
             "array {} does not allow the group to replicate to it; set the policy again",
             target.array.name

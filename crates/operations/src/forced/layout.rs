@@ -15,6 +15,7 @@ use crate::{
     fencing::{self, Fencing},
     kept,
     rebuild::{Rebuild, ServerSteps, suffix, taken::TakeOver},
+    replication,
     sketch::Sketch,
     steps::{self, swap_primary::PlannedFence},
 };
@@ -126,10 +127,10 @@ impl Layout<'_> {
         let mut after = vec!["begin".to_owned()];
         after.extend(fenced.iter().cloned());
         let named = self.request.params.recovery_point.clone();
-        let tries_final = ready.source_answers && named.is_none();
+        let tries_final = (ready.source_answers || ready.mirrored) && named.is_none();
         if tries_final {
             let input = steps::snapshot_group::Input {
-                array: ready.places.source_array,
+                array: replication::taken_at(self.request, ready.places.source.site),
                 array_group: array_group.clone(),
                 suffix: suffix(self.request.operation_id),
             };

@@ -19,6 +19,7 @@ use crate::{
         ReadyMember, checks, ready_member, resolve,
         taken::{Taken, taken},
     },
+    replication::{self, Mirror},
 };
 
 /// How long the source is asked, in real time whatever the injected clock does: a person waits for the answer.
@@ -85,6 +86,8 @@ pub struct Ready<'a> {
     pub source_array: String,
     /// The source answers: it is fenced first.
     pub source_answers: bool,
+    /// The target holds every write at any moment: its point is taken there.
+    pub mirrored: bool,
     /// What is left of an open drill; goes first.
     pub remains: Option<Remains>,
     /// Kept copies that make room.
@@ -115,6 +118,8 @@ pub struct Look<'a> {
     pub servers: BTreeMap<String, Server>,
     /// Ports that members have at the target already.
     pub taken: BTreeMap<usize, Vec<Taken>>,
+    /// The copy of a synchronous group at the target.
+    pub mirror: Mirror,
     /// Points on the target array.
     pub points: Vec<RecoveryPoint>,
     /// The source array's name as the target knows it.
@@ -200,16 +205,19 @@ pub async fn look<'a>(
     let points = async {
         places.target_array.array(deps).await?.recovery_points(&source_array, &array_group).await
     };
-    let (source, target, points, remains) = futures::join!(
+    let volumes = replication::volumes_at(request, places.source.site);
+    let (source, target, points, mirror, remains) = futures::join!(
         ask,
         facts::target(deps, &places),
         points,
+        replication::mirror(deps, request, target_site, &volumes),
         Remains::of(deps, request, &places)
     );
     let target_name = names.1.clone();
     let cannot_look = facts::cannot_look(&target_name);
     let mut target = target.map_err(&cannot_look)?;
     let points = points.map_err(&cannot_look)?;
+    let mirror = mirror.map_err(&cannot_look)?;
     let remains = remains.map_err(&cannot_look)?;
     if let Some(remains) = &remains {
         remains.count_as_free(&mut target);
@@ -231,6 +239,7 @@ pub async fn look<'a>(
         superseded,
         servers,
         taken: BTreeMap::new(),
+        mirror,
         points,
         source_array,
         names,
@@ -280,6 +289,11 @@ fn without_point(
     let volumes = |member: &Member| fencing::array_volumes(member, site);
     let all: Vec<String> = members.iter().flat_map(|(_, member)| volumes(member)).collect();
     let params = &look.request.params;
+    look.mirror.check(reasons);
+    if look.mirror == Mirror::Online && params.recovery_point.is_none() {
+        // Its point is taken when it is needed, with every volume.
+        return Vec::new();
+    }
     let Err(why) = points::choose(&look.points, &all, params.recovery_point.as_deref()) else {
         return Vec::new();
     };
@@ -386,7 +400,7 @@ pub fn finish<'a>(
             reasons.add(Code::PlanRefused, Some(&out.member.spec.name), &*out.why);
         }
     }
-    let volume_type = checks::target_type(request, site, &look.target, &mut reasons);
+    let volume_type = checks::clone_type(request, site, &look.target, &mut reasons);
     let cinder_host = checks::target_pool(request, site, volume_type, &look.target, &mut reasons);
     let volume_type = volume_type.map(|t| t.id.clone());
     reasons.into_result()?;
@@ -404,6 +418,7 @@ pub fn finish<'a>(
         volume_type: volume_type.unwrap_or_default(),
         source_array: look.source_array.clone(),
         source_answers: look.source.is_some(),
+        mirrored: look.mirror == Mirror::Online,
         remains: look.remains.take(),
         makes_room: std::mem::take(&mut look.makes_room),
         taken: std::mem::take(&mut look.taken),

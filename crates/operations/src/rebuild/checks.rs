@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use protector_core::PlanRequest;
+use protector_core::{
+    PlanRequest,
+    groups::{is_replicated, replication_of},
+};
 use protector_ports::{BackendPool, VolumeType};
-use protector_types::{Code, SiteId};
+use protector_types::{Code, ReplicationType, SiteId};
 
 use super::{ReadyMember, resolve};
 use crate::facts::{Reasons, TargetFacts};
@@ -50,6 +53,55 @@ pub fn target_type<'a>(
         );
     }
     found
+}
+
+/// The type that clones are managed under: the group's at that site. A synchronous group's clones get a type that is not
+/// synchronous (managing under one with the partner array dead never ends in the driver): the group's own for drills, one
+/// of the same backend that is not replicated, or one that replicates asynchronously.
+pub fn clone_type<'a>(
+    request: &PlanRequest,
+    site: SiteId,
+    target: &'a TargetFacts,
+    reasons: &mut Reasons,
+) -> Option<&'a VolumeType> {
+    let usual = target_type(request, site, target, reasons)?;
+    if !request.group.is_synchronous() {
+        return Some(usual);
+    }
+    if let Some(wanted) = request.group.test_volume_types.get(&site)
+        && let Some(found) = target.volume_types.iter().find(|t| t.id == wanted.id)
+        && replication_of(found) != Some(ReplicationType::Sync)
+    {
+        return Some(found);
+    }
+    let plain = unreplicated(usual, target);
+    let fits = |t: &&VolumeType| {
+        same_backend(t, usual) && !t.encrypted && replication_of(t) == Some(ReplicationType::Async)
+    };
+    let found = plain.or_else(|| target.volume_types.iter().find(fits));
+    if found.is_none() {
+        reasons.add(
+            Code::MappingMissing,
+            None,
+            format!(
+                "the target has no volume type of the backend of {} that is not synchronous, and the copies are managed \
+                 under one: create a type with the same volume_backend_name and without replication",
+                usual.name
+            ),
+        );
+    }
+    found
+}
+
+/// A type of the same backend that is not replicated.
+pub fn unreplicated<'a>(like: &VolumeType, target: &'a TargetFacts) -> Option<&'a VolumeType> {
+    let fits = |t: &&VolumeType| same_backend(t, like) && !is_replicated(t) && !t.encrypted;
+    target.volume_types.iter().filter(fits).min_by(|a, b| a.name.cmp(&b.name))
+}
+
+fn same_backend(one: &VolumeType, other: &VolumeType) -> bool {
+    let backend = |t: &VolumeType| t.extra_specs.get("volume_backend_name").cloned();
+    backend(one).is_some() && backend(one) == backend(other)
 }
 
 /// `host@backend#pool`: set by the operator, or the one pool of the type's `volume_backend_name`.

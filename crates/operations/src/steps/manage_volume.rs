@@ -199,20 +199,30 @@ impl ManageVolume {
         if let Some(id) = self.0.hinted(&cx.marker()) {
             return absent_as_none(cloud.block_storage().volume(&id).await);
         }
-        let array = input.planned.array.array(&self.0).await?;
-        let on_array =
-            absent_as_none(array.volume(&VolumeKey::Serial(input.clone.serial.clone())).await)?;
-        let renamed = on_array.as_ref().and_then(|v| {
-            let name = v.name.rsplit("::").next().unwrap_or(&v.name);
-            name.strip_prefix("volume-")?.strip_suffix("-cinder").map(str::to_owned)
-        });
-        if let Some(id) = renamed
-            && let Some(volume) = absent_as_none(cloud.block_storage().volume(&id).await)?
-        {
+        if let Some(volume) = self.renamed(input, cloud).await? {
             return Ok(Some(volume));
         }
         let marker = cx.marker();
         let volumes = cloud.block_storage().volumes().await?;
-        Ok(volumes.into_iter().find(|v| v.metadata.get(MARKER_KEY) == Some(&marker)))
+        match volumes.into_iter().find(|v| v.metadata.get(MARKER_KEY) == Some(&marker)) {
+            Some(volume) => Ok(Some(volume)),
+            // Between the two looks the driver may have replaced our metadata and renamed the clone.
+            None => self.renamed(input, cloud).await,
+        }
+    }
+
+    /// The volume that the array's name of our serial names.
+    async fn renamed(&self, input: &Input, cloud: &dyn Cloud) -> PortResult<Option<Volume>> {
+        let array = input.planned.array.array(&self.0).await?;
+        let on_array =
+            absent_as_none(array.volume(&VolumeKey::Serial(input.clone.serial.clone())).await)?;
+        let id = on_array.as_ref().and_then(|v| {
+            let name = v.name.rsplit("::").next().unwrap_or(&v.name);
+            name.strip_prefix("volume-")?.strip_suffix("-cinder").map(str::to_owned)
+        });
+        match id {
+            Some(id) => absent_as_none(cloud.block_storage().volume(&id).await),
+            None => Ok(None),
+        }
     }
 }

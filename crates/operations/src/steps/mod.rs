@@ -34,6 +34,7 @@
 //! | `expect_none` | none | none: fails with what was listed |
 //! | `restart_server` | Nova, source | the server's state |
 //! | `stop_schedule` | array, source | the schedule's state |
+//! | `retype_volume` | Cinder | the volume's type |
 //! | `ensure_group` | arrays | the group itself, with exactly these volumes |
 //! | `start_schedule` | array | the schedule's state |
 //! | `secure_volume` | array | snapshot suffix `ptr-<op>-safe` |
@@ -85,6 +86,7 @@ pub mod restart_server;
 pub mod restore_connections;
 pub mod restore_content;
 pub mod retire_server;
+pub mod retype_volume;
 pub mod secure_volume;
 pub mod settle_power;
 pub mod snapshot_group;

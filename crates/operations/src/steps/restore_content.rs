@@ -41,8 +41,15 @@ pub struct Input {
     pub array: ArrayPlace,
     /// The original's array volume.
     pub volume: String,
-    /// Full name of the snapshot in the point.
+    /// Full name of the snapshot in the point: how earlier releases wrote it down.
+    #[serde(default)]
     pub content: String,
+    /// The point.
+    #[serde(default)]
+    pub point: String,
+    /// The volume inside it.
+    #[serde(default)]
+    pub source_volume: String,
     /// Full name of the safety snapshot.
     pub safety: String,
 }
@@ -65,7 +72,9 @@ impl Step for RestoreContent {
         Ok(Input {
             array: planned.array,
             volume: planned.volume,
-            content: format!("{}.{}", point.name, planned.source_volume),
+            content: String::new(),
+            point: point.name,
+            source_volume: planned.source_volume,
             safety: outputs.get(&planned.safety_from)?,
         })
     }
@@ -76,7 +85,12 @@ impl Step for RestoreContent {
             return Outcome::Failed(StepError::new(format!("{why}; nothing is overwritten")));
         }
         let permit = DestroyPermit::copy_proved(cx.evidence());
-        match array.overwrite_volume(&input.volume, &input.content, &permit).await {
+        let (volume, point) = (&input.volume, &input.point);
+        let replaced = match point.is_empty() {
+            true => array.overwrite_volume(volume, &input.content, &permit).await,
+            false => array.overwrite_from_point(volume, point, &input.source_volume, &permit).await,
+        };
+        match replaced {
             Ok(()) => Outcome::done(()),
             Err(error) => outcome::outcome(error),
         }

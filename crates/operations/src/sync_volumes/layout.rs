@@ -28,7 +28,15 @@ pub fn lay_out(request: &PlanRequest, ready: &Ready) -> Plan {
 /// Group, snapshot, transfer; then the schedule of this direction and no other. Ends with the step `schedule`.
 pub fn transfer(sketch: &mut Sketch, request: &PlanRequest, ready: &Ready) {
     let direction = &ready.direction;
-    direction.set_up(sketch, "group", 0, vec![], OnFailure::Rollback);
+    let mut retyped = Vec::new();
+    for retype in &ready.retypes {
+        let (name, input) = (&retype.subject, &retype.input);
+        let step = sketch.add_for(name, &retype.id, "retype_volume", 0, vec![], input);
+        // Cinder copies everything that the volume holds.
+        step.deadline_sec = BASELINE_SEC;
+        retyped.push(retype.id.clone());
+    }
+    direction.set_up(sketch, "group", 0, retyped, OnFailure::Rollback);
     let ship = Ship {
         snapshot: "snapshot",
         point: "point",

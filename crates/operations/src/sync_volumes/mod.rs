@@ -2,7 +2,7 @@
 //!
 //! | stage | steps |
 //! |---|---|
-//! | `create_group_snapshot` 0-30 | ensure_group -> snapshot_group |
+//! | `create_group_snapshot` 0-30 | retype_volume (synchronous groups) -> ensure_group -> snapshot_group |
 //! | `wait_for_replication` 30-90 | await_replication |
 //! | `update_replication_state` 90-100 | stop_schedule of the old direction (warn), start_schedule, push_group (warn) |
 //!

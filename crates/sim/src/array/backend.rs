@@ -143,6 +143,11 @@ impl Array {
         a.locked(|f, _| f.set_link(a.key, b.key, status));
     }
 
+    /// The array loses its power (its stretched pods go on elsewhere), or gets it back (they are brought in step again).
+    pub fn set_lost(&self, lost: bool) {
+        self.locked(|f, at| f.set_lost(at, lost));
+    }
+
     /// REST 2.x: `/api/api_version` and `/api/2.X/...`.
     pub fn router(&self) -> axum::Router {
         wire::router(self.clone())
@@ -320,6 +325,85 @@ impl Array {
     pub fn is_connected(&self, host: &str, volume: &str) -> bool {
         self.locked(|f, at| {
             f.find(at, Kind::Volume, volume).is_some_and(|key| f.is_connected(at, host, key))
+        })
+    }
+
+    /// Makes a pod on this array and stretches it to the array that this one knows as `target`; one that is there
+    /// already, from either side, is fine.
+    pub fn ensure_stretched_pod(&self, name: &str, target: &str) -> Answer<()> {
+        self.locked(|f, at| {
+            let pod = match f.find(at, Kind::Pod, name) {
+                Some(pod) => pod,
+                None => f.create_pod(at, name)?,
+            };
+            let on = f.peer(at, target)?;
+            match f.holders(Home::Pod(pod)).contains(&on) {
+                true => Ok(()),
+                false => f.stretch(at, pod, target).map(|_| ()),
+            }
+        })
+        .map_err(ArrayRefusal::from)
+    }
+
+    /// True if the pod is there and every array of it is online.
+    pub fn pod_is_online(&self, name: &str) -> bool {
+        self.locked(|f, at| {
+            let pod = f.find(at, Kind::Pod, name).and_then(|key| f.pods.get(&key));
+            pod.is_some_and(|pod| pod.arrays.iter().all(|a| a.state == PodState::Online))
+        })
+    }
+
+    /// Hosts that are connected to a volume on this array by themselves, with their LUNs.
+    pub fn hosts_of(&self, volume: &str) -> Answer<Vec<(String, u64)>> {
+        self.on_volume(volume, |f, at, key| {
+            let unit = f.unit(at)?;
+            let of = unit.connections.iter().filter(|((v, _), _)| *v == key);
+            let hosts = of.filter_map(|((_, peer), lun)| match peer {
+                Peer::Host(host) => unit.hosts.get(host).map(|host| (host.name.clone(), *lun)),
+                Peer::Group(_) => None,
+            });
+            Ok(hosts.collect())
+        })
+    }
+
+    /// Connects a host at this LUN; connected there already is fine.
+    pub fn connect_at(&self, host: &str, volume: &str, lun: u64) -> Answer<()> {
+        self.on_volume(volume, |f, at, key| {
+            let peer = Peer::Host(f.need_host(at, host)?);
+            match f.unit(at)?.connections.get(&(key, peer.clone())) {
+                Some(there) if *there == lun => Ok(()),
+                _ => f.connect(at, peer, key, Some(lun)).map(drop),
+            }
+        })
+    }
+
+    /// Replaces all that a volume holds, as the array itself does when it restores one.
+    pub fn set_content(&self, volume: &str, stamps: &[String]) -> Answer<()> {
+        self.on_volume(volume, |f, _, key| {
+            if let Some(volume) = f.volumes.get_mut(&key) {
+                volume.content = Arc::new(stamps.iter().map(|s| Arc::from(s.as_str())).collect());
+            }
+            Ok(())
+        })
+    }
+
+    /// What a host-assisted migration leaves: a new volume with the content and the hosts of the old one, which is
+    /// destroyed. The new one has its own serial; the name may be in a stretched pod.
+    pub fn migrate_volume(&self, name: &str, new: &str) -> Answer<()> {
+        self.on_volume(name, |f, at, old| {
+            let Some(was) = f.volumes.get(&old).cloned() else { return Ok(()) };
+            let key = f.create_volume(at, new, was.provisioned, None)?;
+            if let Some(volume) = f.volumes.get_mut(&key) {
+                volume.content = was.content;
+            }
+            let connected = f.unit(at)?.connections.iter().filter(|((v, _), _)| *v == old);
+            let connected: Vec<_> =
+                connected.map(|((_, peer), lun)| (peer.clone(), *lun)).collect();
+            for (peer, lun) in connected {
+                f.disconnect(at, peer.clone(), old)?;
+                f.connect(at, peer, key, Some(lun))?;
+            }
+            f.destroy_volume(old)
         })
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Fabric {
     pub now: Ms,
     pub units: BTreeMap<Key, Unit>,
     pub links: Vec<Link>,
+    /// Arrays that have no power.
+    pub powerless: BTreeSet<Key>,
     pub volumes: HashMap<Key, Volume>,
     pub snaps: HashMap<Key, Snap>,
     pub groups: HashMap<Key, Group>,
@@ -77,6 +79,7 @@ impl Fabric {
             clock,
             now,
             units: BTreeMap::from([(key, unit)]),
+            powerless: BTreeSet::new(),
             links: Vec::new(),
             volumes: HashMap::new(),
             snaps: HashMap::new(),
@@ -105,6 +108,7 @@ impl Fabric {
     pub(crate) fn absorb(&mut self, other: &mut Fabric) {
         self.units.append(&mut other.units);
         self.links.append(&mut other.links);
+        self.powerless.append(&mut other.powerless);
         self.volumes.extend(other.volumes.drain());
         self.snaps.extend(other.snaps.drain());
         self.groups.extend(other.groups.drain());

@@ -151,6 +151,56 @@ impl Fabric {
         self.mark_destroyed(Obj::Pod(key));
     }
 
+    /// An array loses its power, or gets it back. The mediator lets the other copies of its stretched pods go on; one that
+    /// was offline already stays so, since it lacks what the lost array acknowledged.
+    pub(crate) fn set_lost(&mut self, at: Key, lost: bool) {
+        let now = self.now;
+        let until = now + self.resync_time(at, "power");
+        match lost {
+            true => drop(self.powerless.insert(at)),
+            false => drop(self.powerless.remove(&at)),
+        }
+        let mut resyncing = Vec::new();
+        for (key, pod) in &mut self.pods {
+            if pod.arrays.len() < 2 {
+                continue;
+            }
+            let others = pod.arrays.iter().any(|c| c.array != at && c.state == PodState::Online);
+            let gone = pod.arrays.iter().filter_map(|c| match c.state {
+                PodState::Offline(since) => Some(since),
+                _ => None,
+            });
+            let last = gone.max().unwrap_or(now);
+            let mut back = false;
+            for copy in pod.arrays.iter_mut().filter(|copy| copy.array == at) {
+                copy.state = match (lost, copy.state) {
+                    (true, PodState::Offline(since)) => PodState::Offline(since),
+                    (true, _) => PodState::Offline(now),
+                    (false, PodState::Offline(_)) if others => {
+                        resyncing.push(*key);
+                        PodState::Resyncing(now, until)
+                    }
+                    // The last one to go is the one that has everything; the others wait for it.
+                    (false, PodState::Offline(since)) if since >= last => PodState::Online,
+                    (false, state) => state,
+                };
+                back = !lost && copy.state == PodState::Online;
+            }
+            // Those that waited for it.
+            for copy in pod.arrays.iter_mut().filter(|copy| back && copy.array != at) {
+                if let (PodState::Offline(_), false) =
+                    (copy.state, self.powerless.contains(&copy.array))
+                {
+                    copy.state = PodState::Resyncing(now, until);
+                    resyncing.push(*key);
+                }
+            }
+        }
+        for pod in resyncing {
+            self.plan(until, Event::Resync(pod));
+        }
+    }
+
     /// Sets a link's state; stretched pods stay online on the preferred side only while it is broken.
     pub(crate) fn set_link(&mut self, a: Key, b: Key, status: LinkStatus) {
         self.rerouting(|f| {

@@ -122,3 +122,52 @@ async fn replicas_of_a_pods_group_carry_the_pods_name() {
     assert_eq!(pair.a.get("/volume-snapshots?names=p%3A%3Apg.s.v").await.len(), 1);
     assert_eq!(pair.b.get("/volume-snapshots?names=p%3Apg.s.v").await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_lost_array_leaves_its_pods_to_the_other_one_and_is_brought_in_step_again() {
+    let mut pair = Pair::new();
+    stretched(&mut pair).await;
+    pair.pass(10_000);
+    for (array, host) in [(&pair.a.array, "ha"), (&pair.b.array, "hb")] {
+        array.connect(host, "p::v").unwrap();
+    }
+    // Whatever the preference says: the mediator hears of one of them only.
+    pair.a.array.set_lost(true);
+    assert_eq!(states(&mut pair.b).await, ["offline", "online"]);
+    assert!(pair.a.array.write("ha", "p::v", "x").is_err());
+    pair.b.array.write("hb", "p::v", "y").unwrap();
+    // A copy that lacks what the other acknowledged is not let in because the other one dies as well.
+    pair.pass(1_000);
+    pair.b.array.set_lost(true);
+    pair.a.array.set_lost(false);
+    assert!(pair.a.array.write("ha", "p::v", "x").is_err());
+    pair.b.array.set_lost(false);
+    pair.pass(10_000);
+    assert_eq!(states(&mut pair.b).await, ["online", "online"]);
+    assert_eq!(pair.a.array.content("p::v").unwrap(), ["y"]);
+}
+
+#[tokio::test]
+async fn a_pods_group_and_its_points_are_on_both_arrays_and_are_copied_out_of_the_pod() {
+    let mut pair = Pair::new();
+    stretched(&mut pair).await;
+    pair.pass(10_000);
+    pair.a.array.connect("h", "p::v").unwrap();
+    pair.a.ok("POST", "/protection-groups?names=p%3A%3Apg", Value::Null).await;
+    let member = "/protection-groups/volumes?group_names=p%3A%3Apg&member_names=p%3A%3Av";
+    pair.a.ok("POST", member, Value::Null).await;
+    pair.a.volume("outside").await;
+    let stranger = "/protection-groups/volumes?group_names=p%3A%3Apg&member_names=outside";
+    pair.a.no("POST", stranger, Value::Null, "same pod").await;
+    pair.a.array.write("h", "p::v", "1").unwrap();
+    let snapshot = "/protection-group-snapshots?source_names=p%3A%3Apg&apply_retention=true";
+    pair.b.ok("POST", snapshot, json!({"suffix": "s"})).await;
+    pair.a.array.write("h", "p::v", "2").unwrap();
+    for client in [&mut pair.a, &mut pair.b] {
+        assert_eq!(client.get("/volume-snapshots?names=p%3A%3Apg.s.v").await.len(), 1);
+    }
+    let body = json!({"source": {"name": "p::pg.s.v"}});
+    pair.b.ok("POST", "/volumes?names=out", body).await;
+    assert_eq!(pair.b.array.content("out").unwrap(), ["1"]);
+    assert!(pair.a.array.volume("out").is_none());
+}

@@ -3,6 +3,7 @@
 
 mod cinder_access;
 mod cinder_manage;
+mod cinder_sync;
 mod cinder_volumes;
 mod fence;
 mod nova_create;

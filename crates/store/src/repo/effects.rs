@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protector_types::{
     DomainEffect, GroupId, GroupStatus, Member, MemberId, OperationId, OperationStatus,
-    OperationType, ProtectionGroup, SiteId, domain_effect::NewPlacement,
+    OperationType, ProtectionGroup, SiteId, VolumePlacement, domain_effect::NewPlacement,
 };
 use protector_workflow::Summary;
 use sea_orm::DatabaseTransaction;
@@ -90,6 +90,10 @@ async fn apply(
             group.failover_count += u64::from(*counts);
             let primary = group.current_primary_site_id;
             return place(tx, group.id, primary, placements, refused).await;
+        }
+        DomainEffect::Replaced { site_id, member_id, position, placement, .. } => {
+            return replace_volume(tx, group.id, *site_id, (*member_id, *position), placement)
+                .await;
         }
         DomainEffect::Displaced { site_id, members, .. } => {
             return displace(tx, group.id, *site_id, members).await;
@@ -185,6 +189,24 @@ async fn place(
         }
         members::replace(tx, member).await?;
     }
+    Ok(true)
+}
+
+/// A volume's new place; false if the member or its volume is gone meanwhile.
+async fn replace_volume(
+    tx: &DatabaseTransaction,
+    group: GroupId,
+    site: SiteId,
+    (member, position): (MemberId, u32),
+    placement: &VolumePlacement,
+) -> Result<bool, StoreError> {
+    let members = members::of_groups(tx, &[group]).await?;
+    let Some(mut member) = members.into_iter().find(|m| m.id == member) else { return Ok(false) };
+    let Some(volume) = member.volumes.iter_mut().find(|v| v.position == position) else {
+        return Ok(false);
+    };
+    volume.placements.insert(site, placement.clone());
+    members::replace(tx, &member).await?;
     Ok(true)
 }
 

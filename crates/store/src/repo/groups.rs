@@ -48,6 +48,8 @@ struct Body {
     epoch_raised_in: Option<OperationId>,
     #[serde(default)]
     epochs_before: Vec<Epoch>,
+    #[serde(default)]
+    array_group: Option<String>,
 }
 
 const KEYS: Keys<group::Entity> = Keys {
@@ -79,6 +81,7 @@ pub(crate) fn write(group: &ProtectionGroup, own_site: SiteId) -> Result<group::
         kept: group.kept.clone(),
         epoch_raised_in: group.epoch.raised_in,
         epochs_before: group.epochs_before.clone(),
+        array_group: group.array_group.clone(),
     };
     Ok(group::Model {
         id: group.id.to_string(),
@@ -137,6 +140,7 @@ fn read(row: group::Model) -> Result<ProtectionGroup, StoreError> {
         updated_at: at.time("updated_at", &row.updated_at)?,
         name: row.name,
         quarantine: row.quarantine,
+        array_group: body.array_group,
     })
 }
 

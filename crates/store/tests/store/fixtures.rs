@@ -99,6 +99,7 @@ impl World {
             kept: Vec::new(),
             created_at: now,
             updated_at: now,
+            array_group: None,
         }
     }
 

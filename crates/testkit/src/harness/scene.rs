@@ -63,7 +63,7 @@ fn profile() -> Profile {
 }
 
 impl Scene {
-    async fn set() -> anyhow::Result<Self> {
+    async fn set(synchronous: bool) -> anyhow::Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("protector-scene-").tempdir().context("a folder")?;
         let origin = SystemClock::new().now().timestamp_micros() as f64 / 1e6;
@@ -78,6 +78,8 @@ impl Scene {
             documented_port: false,
             protectors: true,
             engine: EngineConfig::default(),
+            synchronous,
+            drivers: Vec::new(),
             room_for: (4, 4),
         };
         let api_only = Roles { api: true, engine: false };
@@ -246,7 +248,7 @@ pub fn set(entry: &Entry) -> anyhow::Result<Start> {
     protector_server::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let scene = Scene::set().await?;
+        let scene = Scene::set(entry.synchronous).await?;
         for before in entry.before {
             scene.prepare(before).await.with_context(|| format!("{before:?}"))?;
         }
@@ -330,7 +332,7 @@ fn make_volumes(
             let seed = VolumeSeed {
                 name: format!("{server}-{v}"),
                 size: if v == 0 { 20 } else { 10 },
-                volume_type: Some("replicated".into()),
+                volume_type: Some(stage.volume_type().into()),
                 project_id: project.to_owned(),
                 user_id: user.to_owned(),
                 bootable: v == 0,

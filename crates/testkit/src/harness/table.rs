@@ -69,6 +69,8 @@ pub struct Entry {
     pub body: Body,
     /// Changes the world before each play (plays begin without faults).
     pub arrange: fn(&World),
+    /// Its volumes replicate synchronously.
+    pub synchronous: bool,
     /// Only refused: its plan is what an accepted operation gets that can no longer be planned.
     pub refused: bool,
     /// What must be there when it has completed, by the simulators' own account.
@@ -153,6 +155,7 @@ const USUAL: Entry = Entry {
     at: 0,
     body: failover,
     arrange: as_is,
+    synchronous: false,
     refused: false,
     ends: ends::same_servers,
 };
@@ -423,6 +426,43 @@ pub const TABLE: &[Entry] = &[
         before: &[FAILED_OVER],
         at: 1,
         body: |_| json!({"reprotect": {}}),
+        ..USUAL
+    },
+    Entry {
+        name: "planned failover of a synchronous group",
+        definition: "failover",
+        kinds: rebuilding![
+            "recheck",
+            "await_replication",
+            "stop_server",
+            "lock_server",
+            "record_connections",
+            "disconnect_volumes",
+            "snapshot_group",
+            "verify_source",
+            "swap_primary",
+            "stop_schedule",
+            "push_group",
+        ],
+        synchronous: true,
+        ends: ends::failed_over,
+        ..USUAL
+    },
+    Entry {
+        name: "sync of a synchronous group that has failed over",
+        definition: "sync_volumes",
+        kinds: &[
+            "retype_volume",
+            "ensure_group",
+            "snapshot_group",
+            "await_replication",
+            "start_schedule",
+            "push_group",
+        ],
+        before: &[FAILED_OVER],
+        at: 1,
+        body: sync,
+        synchronous: true,
         ..USUAL
     },
 ];

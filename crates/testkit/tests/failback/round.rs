@@ -12,7 +12,7 @@ use protector_demo::{
     stage::{FLAVORS, NETWORKS},
     tenant::{self, AppShape},
 };
-use protector_server::{EngineConfig, ScaledClock, SystemClock};
+use protector_server::{ArrayDriver, EngineConfig, ScaledClock, SystemClock};
 use protector_sim::cloud::Profile;
 use protector_testkit::{Inventory, expect, inventory::SiteInventory};
 use protector_types::Clock;
@@ -35,6 +35,11 @@ pub type Contents = BTreeMap<(String, usize), String>;
 impl Round {
     /// Three servers with five volumes at site A, protected.
     pub async fn open() -> Self {
+        Box::pin(Self::open_with(Vec::new(), |_| {})).await
+    }
+
+    /// The same with these drivers of arrays; `ready` is called before anything is protected.
+    pub async fn open_with(drivers: Vec<Arc<dyn ArrayDriver>>, ready: impl FnOnce(&Stage)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(SPEED, SystemClock::new().now()));
         let profile = Profile {
@@ -56,10 +61,13 @@ impl Round {
             documented_port: false,
             protectors: true,
             engine,
+            synchronous: false,
+            drivers,
             room_for: (3, 2),
         })
         .await
         .unwrap();
+        ready(&stage);
         let shape = AppShape { servers: 3, volumes_per_server: None };
         let servers = tenant::build(&stage, shape).await.unwrap();
         let protected = protect::protect(&stage, &servers).await.unwrap();

@@ -228,7 +228,8 @@ impl World<'_> {
         });
         let after =
             self.draw(self.inner.profile.volume_action_ms, &format!("retype/{id}/{}", kind.id));
-        self.volume_later(after, Job::Retype { volume: id.to_owned(), type_id: kind.id });
+        let migrates = text(args, "migration_policy").as_deref() == Some("on-demand");
+        self.volume_later(after, Job::Retype { volume: id.to_owned(), type_id: kind.id, migrates });
         Ok(())
     }
 

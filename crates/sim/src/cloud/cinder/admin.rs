@@ -93,6 +93,11 @@ impl World<'_> {
         let used: u64 = self.st.cinder.volumes.values().map(|v| v.size).sum();
         let total = 100_000.0;
         let replicated = self.st.cinder.replication_target.is_some();
+        let synchronous = self.st.cinder.sync_pod.is_some();
+        let kinds: Vec<&str> = [("async", replicated), ("sync", synchronous)]
+            .into_iter()
+            .filter_map(|(kind, there)| there.then_some(kind))
+            .collect();
         json!({
             "volume_backend_name": BACKEND,
             "pool_name": BACKEND,
@@ -110,7 +115,7 @@ impl World<'_> {
             "consistencygroup_support": true,
             "consistent_group_snapshot_enabled": true,
             "replication_enabled": replicated,
-            "replication_type": if replicated { json!(["async"]) } else { json!([]) },
+            "replication_type": kinds,
             "replication_count": u8::from(replicated),
             "replication_targets": self.st.cinder.replication_target.iter().collect::<Vec<_>>(),
             "array_name": self.inner.array.name(),

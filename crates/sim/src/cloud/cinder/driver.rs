@@ -15,6 +15,8 @@ use crate::array::ArrayRefusal;
 pub(crate) const BACKEND: &str = "pure";
 /// `pure_replication_pg_name`.
 pub(crate) const GROUP: &str = "cinder-group";
+/// `pure_replication_pod_name`.
+pub(crate) const POD: &str = "cinder-pod";
 const TAGS: &str = "openstack-integration.purestorage.com";
 const GIB: u64 = 1 << 30;
 
@@ -73,12 +75,24 @@ impl World<'_> {
             && match kind.replication() {
                 Replication::None => true,
                 Replication::Async => self.st.cinder.replication_target.is_some(),
-                Replication::Sync => false,
+                Replication::Sync => self.st.cinder.sync_pod.is_some(),
             }
     }
 
-    fn report(&self, id: &str, replicated: bool) -> Report {
-        let name = array_name_of(id);
+    /// Where a volume of this kind of replication belongs: in the pod, or on the array itself.
+    fn name_for(&self, id: &str, replication: Replication) -> String {
+        match (&self.st.cinder.sync_pod, replication) {
+            (Some(pod), Replication::Sync) => format!("{pod}::{}", array_name_of(id)),
+            _ => array_name_of(id),
+        }
+    }
+
+    /// False while one of the pod's arrays is not there: then nothing can be brought into it.
+    pub(crate) fn pod_is_whole(&self) -> bool {
+        self.st.cinder.sync_pod.as_ref().is_some_and(|pod| self.inner.array.pod_is_online(pod))
+    }
+
+    fn report(&self, name: String, replicated: bool) -> Report {
         Report {
             replication_status: if replicated { "enabled" } else { "disabled" },
             metadata: BTreeMap::from([
@@ -124,7 +138,9 @@ impl World<'_> {
 
     pub(crate) fn driver_create(&self, volume: &Volume, content: &Content) -> Driver<Report> {
         let array = &self.inner.array;
-        let name = array_name_of(&volume.id);
+        let kind = self.volume_type(volume.type_id.as_deref());
+        let replication = kind.map_or(Replication::None, |k| k.replication());
+        let name = self.name_for(&volume.id, replication);
         let bytes = volume.size * GIB;
         match content {
             Content::Empty => drop(array.create_volume(&name, bytes).map_err(said)?),
@@ -143,13 +159,11 @@ impl World<'_> {
                 array.disconnect(&host, &name).map_err(said)?;
             }
         }
-        let kind = self.volume_type(volume.type_id.as_deref());
-        let replicated = kind.is_some_and(|k| k.replication() == Replication::Async);
-        if replicated {
+        if replication == Replication::Async {
             self.join_group(&name)?;
         }
         self.tag(&name, volume)?;
-        Ok(self.report(&volume.id, replicated))
+        Ok(self.report(name, replication != Replication::None))
     }
 
     /// `manage_existing_get_size`: GiB, rounded up.
@@ -183,16 +197,20 @@ impl World<'_> {
         let kind = self
             .volume_type(volume.type_id.as_deref())
             .ok_or_else(|| "manage_existing needs a volume type".to_owned())?;
-        let new = array_name_of(&volume.id);
-        array.rename_volume(source, &new).map_err(said)?;
-        let replicated = kind.replication() == Replication::Async;
-        if replicated {
-            self.join_group(&new)?;
-        } else {
-            self.leave_replicated_groups(&new)?;
+        let new = self.name_for(&volume.id, kind.replication());
+        match kind.replication() {
+            Replication::Async => {
+                array.rename_volume(source, &new).map_err(said)?;
+                self.join_group(&new)?;
+            }
+            Replication::None => {
+                array.rename_volume(source, &new).map_err(said)?;
+                self.leave_replicated_groups(&new)?;
+            }
+            Replication::Sync => array.migrate_volume(source, &new).map_err(said)?,
         }
         self.tag(&new, volume)?;
-        Ok(self.report(&volume.id, replicated))
+        Ok(self.report(new, kind.replication() != Replication::None))
     }
 
     /// Tags go, the name gets a suffix; groups stay.
@@ -233,22 +251,42 @@ impl World<'_> {
         self.inner.array.extend_volume(&volume.array_name(), gib * GIB).map_err(said)
     }
 
-    /// A new type on the same backend: only the group membership moves.
+    /// A new type on the same backend: group memberships change. Into and out of a stretched pod nothing moves: the
+    /// driver refuses, and with `migrates` (migration policy `on-demand`) Cinder copies to a new array volume, which
+    /// takes the old one's place. That needs the pod at both arrays.
     pub(crate) fn driver_retype(
         &self,
         volume: &Volume,
         old: Option<&VolumeType>,
         new: &VolumeType,
-    ) -> Driver<&'static str> {
+        migrates: bool,
+    ) -> Driver<Report> {
         let name = volume.array_name();
-        let was = old.is_some_and(|t| t.replication() == Replication::Async);
-        let will = new.replication() == Replication::Async;
-        if was && !will {
+        let (was, will) =
+            (old.map_or(Replication::None, VolumeType::replication), new.replication());
+        let mut now = name.clone();
+        if (was == Replication::Sync) != (will == Replication::Sync) {
+            if !migrates {
+                return Err("a volume cannot be moved into or out of a stretched pod".to_owned());
+            }
+            if !self.pod_is_whole() {
+                return Err("the replication pod is not online at both arrays".to_owned());
+            }
+            now = self.name_for(&volume.id, will);
+            if was == Replication::Async {
+                self.inner.array.leave_protection_group(GROUP, &name).map_err(said)?;
+            }
+            self.inner.array.migrate_volume(&name, &now).map_err(said)?;
+            self.tag(&now, volume)?;
+            if will == Replication::Async {
+                self.join_group(&now)?;
+            }
+        } else if was == Replication::Async && will != Replication::Async {
             self.inner.array.leave_protection_group(GROUP, &name).map_err(said)?;
-        } else if will && !was {
-            self.join_group(&name)?;
+        } else if will == Replication::Async && was != Replication::Async {
+            self.join_group(&now)?;
         }
-        Ok(if will { "enabled" } else { "disabled" })
+        Ok(self.report(now, will != Replication::None))
     }
 
     /// The array's host object for a compute host: `<host, at most 23>-<32 hex>-cinder`.

@@ -58,6 +58,9 @@ pub struct State {
     /// The array that `cinder-group` replicates to, as this site's array calls it. Without one, types
     /// with replication find no backend.
     pub replication_target: Option<String>,
+    /// The stretched pod that holds volumes of synchronous types (`pure_replication_pod_name`). Without one such types
+    /// find no backend.
+    pub sync_pod: Option<String>,
     /// cinder-volume is stopped: services say `down`, what needs the driver is 503 or stays as it is.
     pub backend_down: bool,
     /// How often each (kind, name) was made; ids are drawn from it.

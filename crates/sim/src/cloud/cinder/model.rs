@@ -102,7 +102,7 @@ pub struct VolumeType {
 pub(crate) enum Replication {
     None,
     Async,
-    /// `sync` and `trisync`: this backend has no second array in the synchronous role.
+    /// `sync` (and `trisync`, which this backend does not tell apart): in the stretched pod.
     Sync,
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{driver::Content, model::Volume};
+use super::{
+    driver::{Content, POD},
+    model::Volume,
+};
 use crate::cloud::Cloud;
 
 /// A volume to seed.
@@ -55,6 +58,22 @@ impl Cloud {
                 tracing::warn!(why, "simulated cinder: the replication group was not made");
             }
         });
+    }
+
+    /// Configures a `replication_device` of type sync: the driver's pod `cinder-pod` is made, or found where the other
+    /// site's driver has made it already, and stretched to the array that this one knows as `target`. With it come the
+    /// types `replicated-sync`; gives its id. Fails in the array's words.
+    pub fn set_sync_target(&self, target: &str) -> Result<String, String> {
+        self.0.array.ensure_stretched_pod(POD, target).map_err(|refusal| refusal.to_string())?;
+        self.world(|w| w.st.cinder.sync_pod = Some(POD.to_owned()));
+        Ok(self.add_volume_type(
+            "replicated-sync",
+            &[
+                ("volume_backend_name", "pure"),
+                ("replication_enabled", "<is> True"),
+                ("replication_type", "<in> sync"),
+            ],
+        ))
     }
 
     /// Makes a volume that is `available` at once; gives its id. Fails in the array's words.

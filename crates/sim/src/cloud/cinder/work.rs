@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::{driver::Content, kit::World, model::Volume};
+use super::{
+    driver::Content,
+    kit::World,
+    model::{Replication, Volume},
+};
 
 /// A piece of cinder-volume's work.
 #[derive(Debug, Clone)]
@@ -12,7 +16,7 @@ pub(crate) enum Job {
     Delete { volume: String },
     Unmanage { volume: String },
     Extend { volume: String, gib: u64 },
-    Retype { volume: String, type_id: String },
+    Retype { volume: String, type_id: String, migrates: bool },
     Snapshot { snapshot: String },
     DeleteSnapshot { snapshot: String },
 }
@@ -30,7 +34,9 @@ impl World<'_> {
             Job::Delete { volume } => self.finish_delete(&volume),
             Job::Unmanage { volume } => self.finish_unmanage(&volume),
             Job::Extend { volume, gib } => self.finish_extend(&volume, gib),
-            Job::Retype { volume, type_id } => self.finish_retype(&volume, &type_id),
+            Job::Retype { volume, type_id, migrates } => {
+                self.finish_retype(&volume, &type_id, migrates);
+            }
             Job::Snapshot { snapshot } => self.finish_snapshot(&snapshot),
             Job::DeleteSnapshot { snapshot } => self.finish_delete_snapshot(&snapshot),
         }
@@ -80,6 +86,12 @@ impl World<'_> {
 
     fn finish_manage(&mut self, id: &str, reference: &Value) {
         let Some(volume) = self.in_status(id, "managing") else { return };
+        let kind = self.volume_type(volume.type_id.as_deref());
+        if kind.is_some_and(|kind| kind.replication() == Replication::Sync) && !self.pod_is_whole()
+        {
+            // The driver waits for the partner array, for ever.
+            return;
+        }
         let outcome = self.manage_now(&volume, reference);
         self.edit_volume(id, |v| match outcome {
             Ok((size, report)) => {
@@ -159,19 +171,24 @@ impl World<'_> {
         });
     }
 
-    fn finish_retype(&mut self, id: &str, type_id: &str) {
+    fn finish_retype(&mut self, id: &str, type_id: &str, migrates: bool) {
         let Some(volume) = self.in_status(id, "retyping") else { return };
         let old = self.volume_type(volume.type_id.as_deref());
         let new = self.volume_type(Some(type_id)).filter(|t| self.backend_takes(Some(t)));
         let outcome = new.and_then(|new| {
-            let status = self.driver_retype(&volume, old.as_ref(), &new).ok()?;
-            Some((status, new.multiattach()))
+            let report = self.driver_retype(&volume, old.as_ref(), &new, migrates);
+            let report = report.map_err(|why| {
+                tracing::debug!(volume = id, why, "simulated cinder: retype failed");
+            });
+            Some((report.ok()?, new.multiattach()))
         });
         self.edit_volume(id, |v| {
             v.status = v.previous_status.take().unwrap_or_else(|| "available".to_owned());
-            if let Some((replication, multiattach)) = outcome {
+            if let Some((report, multiattach)) = outcome {
                 v.type_id = Some(type_id.to_owned());
-                v.replication_status = Some(replication.to_owned());
+                v.replication_status = Some(report.replication_status.to_owned());
+                v.metadata.extend(report.metadata);
+                v.provider_id = Some(report.provider_id);
                 v.multiattach = multiattach;
             }
         });
