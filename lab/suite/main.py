@@ -5,7 +5,7 @@ import traceback
 
 from checks import Checks, say
 from labsite import Site
-from disabled import Disabled
+from backend_down import BackendDown
 from driver import Driver
 from faults import Faults
 from hundred import Hundred, Plain
@@ -38,14 +38,14 @@ def main():
     quick = Quick(c, Site("a"), Site("b"))
     say("versions:", ", ".join(versions()))
     parts = {"prepare": quick.prepare, "driver": Driver(quick).run, **quick.parts()}
-    full = {"disabled": Disabled(quick).run,
+    full = {"backend-down": BackendDown(quick).run,
             "dead-midway": Midway(quick).run,
             "kills": Kills(quick, given.kills, given.seed).run,
             "faults": Faults(quick, given.trips, given.rate, given.seed).run,
             "plain-3": lambda: [Plain(quick, list(quick.app.servers), n).run() for n in (1, 20)],
             "hundred": lambda: many(quick, given)}
     parts.update({n: p for n, p in full.items() if given.full or n in (given.only or [])})
-    wanted = [p for p in parts if not given.only or p == "prepare" or p in given.only]
+    wanted = [p for p in parts if not given.only or p in given.only or p == "prepare" and given.only != ["hundred"]]
     try:
         for part in wanted:
             parts[part]()

@@ -13,6 +13,7 @@ import sys
 DRAW = random.Random(int(sys.argv[1]))
 RATE = float(sys.argv[2])
 DONE = collections.Counter()
+HELD = set()
 
 
 def fate():
@@ -65,6 +66,13 @@ async def serve(reader, writer, target):
             one.close()
 
 
+def hold(work):
+    """The loop knows its tasks only weakly."""
+    task = asyncio.get_running_loop().create_task(work)
+    HELD.add(task)
+    task.add_done_callback(HELD.discard)
+
+
 def address(text):
     host, port = text.rsplit(":", 1)
     return host, int(port)
@@ -75,7 +83,7 @@ async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
     for pair in sys.argv[3:]:
         listen, target = (address(x) for x in pair.split("="))
-        await asyncio.start_server(lambda r, w, t=target: serve(r, w, t), *listen)
+        await asyncio.start_server(lambda r, w, t=target: hold(serve(r, w, t)), *listen)
     print("ready", flush=True)
     await end.wait()
     print(dict(DONE), flush=True)
