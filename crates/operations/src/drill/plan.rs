@@ -124,13 +124,7 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
     reasons.into_result()?;
 
     let stopped = stopped(request, &members);
-    if !stopped.is_empty() {
-        warnings.push(format!(
-            "retain_primary is false: {} servers of the primary are stopped for the duration of the drill; \
-             test_cleanup starts them again",
-            stopped.len()
-        ));
-    }
+    warnings.extend(stops_primary(&stopped));
     let primary =
         PrimaryThen { site_id: places.source.site, epoch: request.group.epoch.number, stopped };
     let facts = Facts {
@@ -158,6 +152,16 @@ pub async fn plan(deps: &Deps, request: &PlanRequest) -> Result<Plan, Refusal> {
 /// A synchronous group's drill takes its own point: there is one at any moment.
 pub fn takes_point(request: &PlanRequest) -> bool {
     request.group.is_synchronous() && request.params.recovery_point.is_none()
+}
+
+fn stops_primary(stopped: &[String]) -> Option<String> {
+    (!stopped.is_empty()).then(|| {
+        format!(
+            "retain_primary is false: {} servers of the primary are stopped for the duration of the drill; \
+             test_cleanup starts them again",
+            stopped.len()
+        )
+    })
 }
 
 fn stopped(request: &PlanRequest, members: &[ReadyMember<'_>]) -> Vec<String> {

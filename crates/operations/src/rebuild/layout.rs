@@ -408,6 +408,7 @@ impl Rebuild<'_> {
             steps::finish_server::NamedPort { port: step.clone(), name: ready.name.clone() }
         });
         let input = steps::finish_server::Planned {
+            keeps_marker: !self.name_suffix.is_empty(),
             place: self.target.clone(),
             server_from: create.to_owned(),
             ports: named.collect(),

@@ -1,5 +1,5 @@
 //! Makes a rebuilt server (Nova and Neutron, target) look as its tenant left it: our marker goes from its tags, its ports
-//! get back the names of their originals. From then on the journal knows them by their ids. Says what the server lost. A
+//! get back the names of their originals. What a drill makes keeps both: whoever removes it finds it at any moment. From then on the journal knows them by their ids. Says what the server lost. A
 //! repeat sees that nothing of it is left to do. Undo has nothing to do: server and ports themselves go.
 
 use async_trait::async_trait;
@@ -39,6 +39,9 @@ pub struct Planned {
     pub owner: Option<String>,
     /// With which keypair.
     pub key_name: Option<String>,
+    /// Marker and ports' names stay: it is a drill's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_marker: bool,
 }
 
 /// With ids.
@@ -79,12 +82,14 @@ impl Step for FinishServer {
             let neutron = cloud.networking();
             async move { neutron.rename_port(&port.port, &port.name).await }
         });
-        let (untagged, renamed) = futures::join!(
-            cloud.compute().remove_tag(&input.server_id, &tag),
-            futures::future::try_join_all(renames)
-        );
-        attempt!(untagged, outcome::outcome);
-        attempt!(renamed, outcome::outcome);
+        if !input.planned.keeps_marker {
+            let (untagged, renamed) = futures::join!(
+                cloud.compute().remove_tag(&input.server_id, &tag),
+                futures::future::try_join_all(renames)
+            );
+            attempt!(untagged, outcome::outcome);
+            attempt!(renamed, outcome::outcome);
+        }
         let server = attempt!(cloud.compute().server(&input.server_id).await, outcome::outcome);
         Outcome::done(output(&input.planned, &server))
     }
@@ -92,6 +97,9 @@ impl Step for FinishServer {
     async fn find(&self, cx: &StepCx, input: &Input) -> Found<Output> {
         let cloud = attempt!(input.planned.place.cloud(&self.0).await, outcome::found);
         let server = attempt!(cloud.compute().server(&input.server_id).await, outcome::found);
+        if input.planned.keeps_marker {
+            return Found::present(output(&input.planned, &server));
+        }
         let tag = marker(cx.operation(), &input.planned.server_from);
         let named = attempt!(are_named(cloud.as_ref(), &input.planned.ports).await, outcome::found);
         if named && !server.tags.contains(&tag) {

@@ -344,9 +344,11 @@ async fn ten_times_there_and_back_leave_nothing_but_what_is_kept_and_that_goes()
             assert_eq!(size(&now.sites[at]), size(&before.sites[at]), "site {at}, cycle {cycle}");
         }
         assert_eq!(now.sites[0].volumes, before.sites[0].volumes, "cycle {cycle}");
-        // The first makes what later ones use again: keypair and groups at B, the array's group of the way back.
-        let counted = first.get_or_insert_with(|| counts(&round));
-        assert_eq!(counts(&round), *counted, "cycle {cycle}");
+        // The first two make what later ones use again: keypairs and groups at B, the array's group of the way back.
+        if cycle > 0 {
+            let counted = first.get_or_insert_with(|| counts(&round));
+            assert_eq!(counts(&round), *counted, "cycle {cycle}");
+        }
         let kept = now.sites[1].volumes.len() - before.sites[1].volumes.len();
         assert!(kept <= 5 * (cycle + 1), "{kept} volumes are kept in cycle {cycle}");
     }
