@@ -1,12 +1,11 @@
 //! Two users who start operations on one group at the two sites at the same instant. Four processes: two users, and a
 //! `protector api` at each site.
 
-use std::{
-    process::Stdio,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{process::Stdio, time::Duration};
 
 use anyhow::Context as _;
+use protector_types::Clock as _;
+use protector_workflow::SystemClock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::{
@@ -107,11 +106,17 @@ impl User {
 /// # Errors
 /// When a user ended or got no answer.
 pub async fn at_once(users: &mut [User; 2], late: [Duration; 2]) -> anyhow::Result<[Outcome; 2]> {
-    let instant = SystemTime::now().duration_since(UNIX_EPOCH).context("the time")? + AHEAD;
+    let instant = unix_now() + AHEAD;
     for (user, late) in users.iter_mut().zip(late) {
         user.tell(&(instant + late).as_micros().to_string()).await?;
     }
     let [a, b] = users;
     let (a, b) = tokio::join!(a.answer(), b.answer());
     Ok([a?, b?])
+}
+
+/// The machine's time since 1970: all processes of a race share it.
+pub fn unix_now() -> Duration {
+    let micros = SystemClock::new().now().timestamp_micros();
+    Duration::from_micros(micros.unsigned_abs())
 }

@@ -4,15 +4,11 @@
 //! First line of the input: a [`Race`]. Each further line is an instant (microseconds of Unix time) to start at; each
 //! answer is one line of JSON, a [`protector_testkit::race::Outcome`].
 
-use std::{
-    io::BufRead as _,
-    process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{io::BufRead as _, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use protector_demo::Rest;
-use protector_testkit::race::{Outcome, Race};
+use protector_testkit::race::{Outcome, Race, unix_now};
 
 fn main() -> ExitCode {
     match run() {
@@ -24,10 +20,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn now() -> anyhow::Result<Duration> {
-    SystemTime::now().duration_since(UNIX_EPOCH).context("the time")
-}
-
 fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut lines = std::io::stdin().lock().lines();
@@ -37,8 +29,8 @@ fn run() -> anyhow::Result<()> {
     let body = serde_json::to_vec(&race.body)?;
     for line in lines {
         let at = Duration::from_micros(line?.trim().parse().context("the instant")?);
-        std::thread::sleep(at.saturating_sub(now()?));
-        let started = now()?;
+        std::thread::sleep(at.saturating_sub(unix_now()));
+        let started = unix_now();
         let headers = [("OpenStack-API-Version", "protector 1.3")];
         let reply =
             runtime.block_on(user.call_with("POST", &race.url, &headers, Some(body.clone())))?;
@@ -46,7 +38,7 @@ fn run() -> anyhow::Result<()> {
             status: reply.status.as_u16(),
             body: reply.body,
             from_us: started.as_micros() as u64,
-            to_us: now()?.as_micros() as u64,
+            to_us: unix_now().as_micros() as u64,
         };
         println!("{}", serde_json::to_string(&outcome)?);
     }
