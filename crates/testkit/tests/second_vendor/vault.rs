@@ -55,11 +55,14 @@ struct Books {
     calls: BTreeMap<&'static str, usize>,
 }
 
+/// Both arrays by their names.
+type Sides = [(String, Array); 2];
+
 /// Both arrays of the vendor, and its driver.
 #[derive(Default)]
 pub struct Vendor {
     books: Mutex<Books>,
-    sides: OnceLock<([(String, Array); 2], Arc<dyn Clock>)>,
+    sides: OnceLock<(Sides, Arc<dyn Clock>)>,
 }
 
 /// The driver, as it is given to Protector.
