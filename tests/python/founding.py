@@ -48,6 +48,10 @@ def answers(number):
     return found
 
 
+# Of every failover, failback and drill, in this order.
+STAGES = answers(6)[-1]["operation"]["steps_completed"]
+
+
 def home(demo, folder):
     """A home folder as the document has it in mind: credentials for site B, and a curl that tells the status code."""
     folder.mkdir(exist_ok=True)
@@ -101,4 +105,3 @@ def alike(demo, documented, actual, at="answer"):
         assert 0 < actual < 100, f"{at}: {actual}"
     else:
         assert actual == documented, f"{at}: {actual}, documented is {documented}"
-

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 
+import founding
 import pytest
 from demo_world import DEBIAN12, running_demo
 
@@ -46,14 +47,7 @@ SYNC_FORCE = "openstack protector protection-group sync-force prod-web-app"
 SYNC_STATUS = "openstack protector protection-group sync-status prod-web-app"
 
 OPERATION = re.compile(r"op-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-FAILOVER_STAGES = [
-    "validate_target_site",
-    "get_latest_snapshot",
-    "promote_volumes_on_flasharray",
-    "manage_volumes_into_cinder",
-    "recreate_instances",
-    "update_protection_group_state",
-]
+FAILOVER_STAGES = founding.STAGES
 
 
 @pytest.fixture(scope="module", params=["newest", "debian12"])

@@ -7,6 +7,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import founding
 import pytest
 from demo_world import PATIENCE, running_demo
 
@@ -15,31 +16,7 @@ TOKEN_AND_TENANT = """
 export TOKEN=$(openstack token issue -f value -c id)
 export TENANT_ID=$(openstack token issue -f value -c project_id)
 """
-EXAMPLE_1 = """
-curl -s -X POST \\
-http://site-a-controller:8788/v1/$TENANT_ID/protection-groups/$PG_ID/action \\
--H "X-Auth-Token: $TOKEN" \\
--H "Content-Type: application/json" \\
--H "OpenStack-API-Version: protector 1.1" \\
--d '{
-"failover": {
-"network_mapping": {
-"aaa11111-net-primary-web": "bbb22222-net-secondary-web",
-"aaa11111-net-primary-db": "bbb22222-net-secondary-db"
-},
-"flavor_mapping": {
-"m1.large": "m2.large"
-},
-"force": false
-}
-}'
-"""
-EXAMPLE_6 = """
-curl -s \\
-http://site-a-controller:8788/v1/$TENANT_ID/operations/$OP_ID \\
--H "X-Auth-Token: $TOKEN" \\
--H "OpenStack-API-Version: protector 1.1"
-"""
+[EXAMPLE_1], [EXAMPLE_6] = founding.commands(1), founding.commands(6)
 STARTED = [
     "id",
     "operation_type",
@@ -52,14 +29,6 @@ STARTED = [
     "error_message",
     "steps_completed",
     "steps_failed",
-]
-STAGES = [
-    "validate_target_site",
-    "get_latest_snapshot",
-    "promote_volumes_on_flasharray",
-    "manage_volumes_into_cinder",
-    "recreate_instances",
-    "update_protection_group_state",
 ]
 
 
@@ -177,9 +146,9 @@ def test_example_6_shows_the_way_and_the_end(failover):
     assert progress == sorted(progress)
     assert any(0 < value < 100 for value in progress), "nothing was seen mid-way"
     for look in looks:
-        assert look["steps_completed"] == STAGES[: len(look["steps_completed"])]
+        assert look["steps_completed"] == founding.STAGES[: len(look["steps_completed"])]
     assert (record["status"], record["progress"]) == ("completed", 100), record
-    assert record["steps_completed"] == STAGES
+    assert record["steps_completed"] == founding.STAGES
     assert record["result_data"] == {"instances_created": 3, "volumes_managed": 5, "current_primary_site": "site-b"}
     assert time.strptime(record["completed_at"], "%Y-%m-%dT%H:%M:%SZ") > time.strptime(record["started_at"], "%Y-%m-%dT%H:%M:%SZ")
 

@@ -8,6 +8,7 @@ Run: target/pyvenv/bin/python -m pytest tests/python/test_troubleshooting.py
 import signal
 import time
 
+import founding
 import pytest
 from protector_processes import MAPPINGS, running_processes
 
@@ -21,14 +22,6 @@ DOCUMENTED_POLICY = {
     "volume_extension:services:index": "rule:admin_or_owner",
 }
 NOBODY = {"volume_extension:volume_manage": "!", "volume_extension:volume_unmanage": "!"}
-STAGES = [
-    "validate_target_site",
-    "get_latest_snapshot",
-    "promote_volumes_on_flasharray",
-    "manage_volumes_into_cinder",
-    "recreate_instances",
-    "update_protection_group_state",
-]
 FAILBACK = {"failback": {"reverse_replication": True}}
 
 
@@ -59,7 +52,7 @@ def refusal(answer, code, status=409):
 def is_over(world, record):
     """A failover that ended well, as the clouds show it."""
     assert (record["status"], record["progress"]) == ("completed", 100), record
-    assert record["steps_completed"] == STAGES
+    assert record["steps_completed"] == founding.STAGES
     assert record["result_data"]["leaked"] == []
     assert (world.servers("A"), world.servers("B")) == (SHUTOFF, ACTIVE)
 

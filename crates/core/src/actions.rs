@@ -288,11 +288,7 @@ impl Core {
             self.require_survivor(&document.group).await?;
         }
         let lost = {
-            let group = &document.group;
-            let situation = match start.params.force {
-                true => self.situation_with_lost(group).await?,
-                false => Situation::of(group, self.holder_status(group).await?),
-            };
+            let situation = self.situation(&document.group, start.params.force).await?;
             admit(start, &document, &situation)?;
             situation.lost
         };

@@ -11,11 +11,7 @@ use protector_types::{
 use protector_workflow::{Journal as _, State};
 use serde::Deserialize;
 
-use crate::{
-    ActionAnswer, ActionParams, Caller, Core,
-    admission::{self, Situation},
-    errors, health,
-};
+use crate::{ActionAnswer, ActionParams, Caller, Core, admission, errors, health};
 
 /// Patience with one site, in real time: a person waits.
 const SITE_PATIENCE: Duration = Duration::from_secs(20);
@@ -166,10 +162,7 @@ impl Core {
         params: &ActionParams,
     ) -> Result<ActionAnswer, Refusal> {
         let document = self.document_of(project, id).await?;
-        let situation = match params.force {
-            true => self.situation_with_lost(&document.group).await?,
-            false => Situation::of(&document.group, self.holder_status(&document.group).await?),
-        };
+        let situation = self.situation(&document.group, params.force).await?;
         admission::admit(Action::ResetStatus, params.force, &situation)?;
         let lost = situation.lost;
         if !params.force {

@@ -75,18 +75,21 @@ impl Core {
         self.operation(project, operation).await.or_else(|_| Ok(record(row)))
     }
 
-    /// The group as admission sees it, for what may end an operation that is lost: driven by the other site, which has
-    /// been silent for long enough, and whose plan never came here. An operation begins only after its plan was handed
-    /// over, or could not be.
+    /// The group as admission sees it. What has `force` may end an operation that is lost: driven by the other site, which
+    /// has been silent for long enough, and whose plan never came here. An operation that needs the peer's leave begins only
+    /// after its plan was handed over.
     ///
     /// # Errors
     /// GroupBusy while the other site may still be alive.
-    pub(crate) async fn situation_with_lost<'a>(
+    pub(crate) async fn situation<'a>(
         &self,
         group: &'a ProtectionGroup,
+        force: bool,
     ) -> Result<Situation<'a>, Refusal> {
         let mut situation = Situation::of(group, self.holder_status(group).await?);
-        let Some(operation) = group.current_operation_id else { return Ok(situation) };
+        let Some(operation) = group.current_operation_id.filter(|_| force) else {
+            return Ok(situation);
+        };
         let remote = match self.store.operation(&Scope::System, operation).await {
             Ok(row) => row.remote,
             Err(StoreError::NotFound { .. }) => true,

@@ -24,11 +24,16 @@ async fn round(play: &mut Play<'_>, n: u32) -> anyhow::Result<Value> {
     play.expect_active(1, play.count()).await?;
     play.expect_stamp(1, &there).await?;
     play.write(1, &back).await?;
+    home(play, &back).await
+}
+
+/// Failback with replication restored: what was written last serves at site A, and site B is empty.
+pub(super) async fn home(play: &Play<'_>, back: &str) -> anyhow::Result<Value> {
     let params = with(mappings(1), "reverse_replication", true);
     let record = play.complete(1, "failback", params).await?;
     play.expect_group(&[0, 1], "active", 0).await?;
     play.expect_active(0, play.count()).await?;
-    play.expect_stamp(0, &back).await?;
+    play.expect_stamp(0, back).await?;
     let left = play.nova(1).await?;
     ensure!(left.is_empty(), "site B still has {} servers after the failback", left.len());
     let group = play.group(0).await?;

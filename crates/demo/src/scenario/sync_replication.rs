@@ -4,7 +4,7 @@
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::{Play, mappings, with};
+use super::{Play, failback, mappings, with};
 use crate::rest::text;
 
 const DRILLED: &str = "what the drill must show, a moment old";
@@ -38,19 +38,8 @@ pub async fn play(play: &mut Play<'_>) -> anyhow::Result<Value> {
     expect_type(play, 1, "replicated-sync").await?;
     play.expect_stamp(1, BACK).await?;
 
-    let record =
-        play.complete(1, "failback", with(mappings(1), "reverse_replication", true)).await?;
-    play.expect_group(&[0, 1], "active", 0).await?;
-    play.expect_active(0, play.count()).await?;
-    play.expect_stamp(0, BACK).await?;
+    let record = failback::home(play, BACK).await?;
     expect_type(play, 0, "replicated-sync").await?;
-    ensure!(play.nova(1).await?.is_empty(), "servers are left at site B after the failback");
-    let group = play.group(0).await?;
-    ensure!(
-        group["replication_status"] == "replicating",
-        "replication is {} after a failback with reverse_replication",
-        group["replication_status"]
-    );
     Ok(record)
 }
 

@@ -33,13 +33,16 @@ impl Store {
     /// `Unavailable`, `Corrupt`.
     pub async fn streams_due(&self, limit: u64) -> Result<Vec<StreamDue>, StoreError> {
         use operation::Column;
-        let same = Query::select()
+        let known = Query::select()
             .expr(Expr::value(1))
             .from(stream::Entity)
             .and_where(
                 Expr::col((stream::Entity, stream::Column::OperationId))
                     .equals((operation::Entity, Column::Id)),
             )
+            .to_owned();
+        let same = known
+            .clone()
             .and_where(
                 Expr::col((stream::Entity, stream::Column::AckedSeq))
                     .equals((operation::Entity, Column::JournalSeq)),
@@ -49,18 +52,10 @@ impl Store {
                     .equals((operation::Entity, Column::Status)),
             )
             .to_owned();
-        let asked_for = Query::select()
-            .expr(Expr::value(1))
-            .from(stream::Entity)
-            .and_where(
-                Expr::col((stream::Entity, stream::Column::OperationId))
-                    .equals((operation::Entity, Column::Id)),
-            )
-            .to_owned();
         let ids: Vec<String> = operation::Entity::find()
             .select_only()
             .column(Column::Id)
-            .filter(Column::Remote.eq(false).or(Expr::exists(asked_for)))
+            .filter(Column::Remote.eq(false).or(Expr::exists(known)))
             .filter(Expr::exists(same).not())
             .order_by_asc(Column::CreatedAt)
             .limit(limit)

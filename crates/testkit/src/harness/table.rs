@@ -142,6 +142,21 @@ macro_rules! rebuilding {
     };
 }
 
+/// The kinds of a planned failover.
+const PLANNED: &[&str] = rebuilding![
+    "recheck",
+    "await_replication",
+    "stop_server",
+    "lock_server",
+    "record_connections",
+    "disconnect_volumes",
+    "snapshot_group",
+    "verify_source",
+    "swap_primary",
+    "stop_schedule",
+    "push_group",
+];
+
 const SYNCED: Before = Before::Run { at: 0, body: sync, ends: "completed" };
 const FAILED_OVER: Before = Before::Run { at: 0, body: failover, ends: "completed" };
 const FAILED_BACK: Before = Before::Run { at: 1, body: failback, ends: "completed" };
@@ -165,19 +180,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "planned failover",
         definition: "failover",
-        kinds: rebuilding![
-            "recheck",
-            "await_replication",
-            "stop_server",
-            "lock_server",
-            "record_connections",
-            "disconnect_volumes",
-            "snapshot_group",
-            "verify_source",
-            "swap_primary",
-            "stop_schedule",
-            "push_group",
-        ],
+        kinds: PLANNED,
         ends: ends::failed_over,
         ..USUAL
     },
@@ -431,19 +434,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         name: "planned failover of a synchronous group",
         definition: "failover",
-        kinds: rebuilding![
-            "recheck",
-            "await_replication",
-            "stop_server",
-            "lock_server",
-            "record_connections",
-            "disconnect_volumes",
-            "snapshot_group",
-            "verify_source",
-            "swap_primary",
-            "stop_schedule",
-            "push_group",
-        ],
+        kinds: PLANNED,
         synchronous: true,
         ends: ends::failed_over,
         ..USUAL
