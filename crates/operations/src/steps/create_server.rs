@@ -127,10 +127,15 @@ impl Step for CreateServer {
     async fn run(&self, cx: &StepCx, input: &Input) -> Outcome<String> {
         let owner = input.owner.as_deref();
         let cloud = attempt!(input.place.cloud_as(&self.0, owner).await, outcome::outcome);
-        let mut server = input.server.clone();
-        server.key_name = attempt!(usable_key(input, cloud.as_ref()).await, outcome::outcome);
-        server.tags.push(cx.marker());
-        let id = attempt!(cloud.compute().create_server(&server).await, outcome::outcome);
+        let meant = attempt!(cloud.actor().await, outcome::outcome).user_id;
+        let mut made = create(input, cx.marker(), cloud.as_ref()).await;
+        // The trust ended under this very call: the key was chosen for somebody else than who made it.
+        if matches!(made, Err(PortError::Invalid { .. }))
+            && attempt!(cloud.actor().await, outcome::outcome).user_id != meant
+        {
+            made = create(input, cx.marker(), cloud.as_ref()).await;
+        }
+        let id = attempt!(made, outcome::outcome);
         self.0.hint(&cx.marker(), &id);
         Outcome::Pending("the server is being built".into())
     }
@@ -238,6 +243,13 @@ impl CreateServer {
             None => at_its_port(cloud, wanted).await,
         }
     }
+}
+
+async fn create(input: &Input, marker: String, cloud: &dyn Cloud) -> PortResult<String> {
+    let mut server = input.server.clone();
+    server.key_name = usable_key(input, cloud).await?;
+    server.tags.push(marker);
+    cloud.compute().create_server(&server).await
 }
 
 /// The server that has our port. A later step takes the marker from a server that is finished; who took the operation
