@@ -215,7 +215,7 @@ async fn a_rollback_survives_a_kill_of_its_engine_at_any_point() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failback_survives_a_kill_of_its_engine_at_any_point() {
-    swept(Scenario::Failback, 37).await;
+    swept(Scenario::Failback, 19).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
