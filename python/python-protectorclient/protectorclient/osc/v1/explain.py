@@ -24,6 +24,7 @@ NEXT: dict[str, str] = {
     "mapping.missing": "add --network-mapping or --flavor-mapping <source>=<target>, or a standing one with "
     "openstack protector protection-group set",
     "member.not_ready": "openstack protector protection-group health <group> tells it per member",
+    "operation.needs_force": "make sure that the server in question does not run; then repeat the command with --force",
     "operation.plan_changed": "--plan-only shows the plan as it is now; give its hash, or none",
     "operation.plan_refused": "mend what is named; --plan-only checks again without starting anything",
     "protection_group.busy": "openstack protector operation watch <operation> follows what is running",
